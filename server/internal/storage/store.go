@@ -1,0 +1,90 @@
+// Package storage keeps what a raft member must not forget: its log, its term and vote, who it is, and its snapshots.
+//
+//	DIR/stable.db    term, vote, member id, incarnation (bbolt; its lock is the lock of the whole folder)
+//	DIR/log/*.seg    the log's segments, numbered; spare-* are dead ones, kept to be written again
+//	DIR/snapshots/   raft's snapshots, each with a checksum
+//
+// Nothing in here knows what the entries mean.
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/hashicorp/raft"
+)
+
+// ErrInUse says that another process (or another Store of this one) has the folder open.
+var ErrInUse = errors.New("in use by another process")
+
+// ErrDamaged says that a file's content fails its checksum at a place that no crash can explain.
+// The member must not be started on it: its data has to be removed and fetched anew from the others.
+var ErrDamaged = errors.New("damaged")
+
+// WrongMemberError says that a data folder belongs to another member than the one that tried to open it.
+type WrongMemberError struct {
+	Dir         string
+	Want, Found uint64
+}
+
+func (e *WrongMemberError) Error() string {
+	return fmt.Sprintf("data folder %s belongs to member %d, not to member %d", e.Dir, e.Found, e.Want)
+}
+
+// Options tune a store on disk. The zero value means the documented defaults.
+type Options struct {
+	// SegmentBytes is the size of the log's segments. Default 64 MiB.
+	SegmentBytes int64
+	// RaftLog receives what raft's snapshot store logs, as lines of text. Default: discarded.
+	RaftLog io.Writer
+}
+
+// Log is a raft log that can say how large it is. It takes no gaps (raft.MonotonicLogStore).
+// Reads may run beside one write; all methods are safe for concurrent use.
+type Log interface {
+	raft.LogStore
+	raft.MonotonicLogStore
+	// Size is the number of bytes the entries in the log take.
+	Size() int64
+}
+
+// Store is everything durable that one member has.
+type Store struct {
+	log         Log
+	stable      raft.StableStore
+	snapshots   raft.SnapshotStore
+	id          uint64
+	incarnation uint64
+	failed      <-chan struct{}
+	failure     func() error
+	release     func(clean bool) error
+}
+
+// ID is the member's id, as given to Open or Memory.
+func (s *Store) ID() uint64 { return s.id }
+
+// Incarnation counts the starts of this member, from 1; it was made durable before Open returned.
+func (s *Store) Incarnation() uint64 { return s.incarnation }
+
+// Log is the raft log.
+func (s *Store) Log() Log { return s.log }
+
+// Stable keeps raft's term and vote.
+func (s *Store) Stable() raft.StableStore { return s.stable }
+
+// Snapshots keeps raft's snapshots. Opening one checks its checksum first.
+func (s *Store) Snapshots() raft.SnapshotStore { return s.snapshots }
+
+// Failed is closed when a write or sync of the log has failed. From then on the log refuses every write,
+// for what a failed sync left on the disk is unknown; only a new Open may trust what it then reads.
+func (s *Store) Failed() <-chan struct{} { return s.failed }
+
+// Err is the reason for Failed, or nil.
+func (s *Store) Err() error { return s.failure() }
+
+// Close marks the log as cleanly closed and lets go of the folder.
+func (s *Store) Close() error { return s.release(true) }
+
+// Kill lets go of the folder as a crash would, without marking anything. It is for tests of crashes.
+func (s *Store) Kill() error { return s.release(false) }
