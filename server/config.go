@@ -1,0 +1,159 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"time"
+
+	"github.com/docent-io/docent/internal/wire"
+)
+
+// Config says what a server is to be. Its zero value is a server of its own, in memory, on 127.0.0.1:2181.
+type Config struct {
+	// ID is the number of this server in its ensemble, 1 to 254. Default 1.
+	ID uint64
+	// Listen is the address for clients. Default 127.0.0.1:2181; port 0 picks a free one.
+	Listen string
+	// Listener, if given, is used instead of Listen. The server closes it.
+	Listener net.Listener
+
+	// Data is the folder that holds the log and the snapshots. It is created if need be, and belongs to one member of
+	// one ensemble for good. Empty: everything is kept in memory and gone when the server stops.
+	Data string
+
+	// Peers are the peer addresses of all members, this one included, by number. They count at the first start with an
+	// empty data folder; later starts read the folder. Empty: a server of its own.
+	Peers map[uint64]string
+	// PeerListener, if given, is used instead of listening on this server's own peer address. The server closes it.
+	PeerListener net.Listener
+	// DialPeer, if given, connects to other members instead of a plain TCP dial.
+	DialPeer DialFunc
+
+	// MinSessionTimeout and MaxSessionTimeout bound what a client may ask for. Defaults 500 ms and 60 s.
+	MinSessionTimeout, MaxSessionTimeout time.Duration
+	// Tick is how often the leader looks for sessions that are overdue, and so how late one may be ended. Default 100 ms.
+	Tick time.Duration
+	// ElectionTimeout is how long a silent leader is believed in. Default 250 ms.
+	ElectionTimeout time.Duration
+	// SnapshotBytes is how much log is written between two snapshots. Default 64 MiB.
+	SnapshotBytes int64
+	// ContainerInterval is how often the leader removes containers that ran empty and nodes whose time to live is over.
+	// Default one minute.
+	ContainerInterval time.Duration
+	// ContainerNeverUsed is the age at which a container that never had a child is removed, too. Default five minutes.
+	ContainerNeverUsed time.Duration
+	// ExtendedTypes allows nodes with a time to live.
+	ExtendedTypes bool
+
+	// MaxFrame is the longest request taken, in bytes. Default 1048575, as in ZooKeeper.
+	MaxFrame int
+	// MaxConnectionsPerAddress bounds the connections from one IP address. Default 0: no limit.
+	MaxConnectionsPerAddress int
+	// FourLetterWords are the four-letter words answered, "*" for all of them. Default srvr, isro and ruok.
+	FourLetterWords []string
+
+	// Logger gets one line per change of state. Default: silent.
+	Logger *slog.Logger
+}
+
+// handshakeTimeout is how long a new connection may take to send its first request, and that request to be answered.
+const handshakeTimeout = 10 * time.Second
+
+// DefaultListen is where a server listens for clients unless told otherwise.
+const DefaultListen = "127.0.0.1:2181"
+
+func (cfg Config) withDefaults() Config {
+	def(&cfg.ID, 1)
+	def(&cfg.Listen, DefaultListen)
+	def(&cfg.MinSessionTimeout, 500*time.Millisecond)
+	def(&cfg.MaxSessionTimeout, 60*time.Second)
+	def(&cfg.Tick, 100*time.Millisecond)
+	def(&cfg.ElectionTimeout, 250*time.Millisecond)
+	def(&cfg.SnapshotBytes, 64<<20)
+	def(&cfg.ContainerInterval, time.Minute)
+	def(&cfg.ContainerNeverUsed, 5*time.Minute)
+	def(&cfg.MaxFrame, wire.MaxFrame)
+	if cfg.FourLetterWords == nil {
+		cfg.FourLetterWords = []string{"srvr", "isro", "ruok"}
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return cfg
+}
+
+func def[T comparable](p *T, v T) {
+	var zero T
+	if *p == zero {
+		*p = v
+	}
+}
+
+// check reports everything that is wrong with a configuration that has its defaults.
+func (cfg Config) check() error {
+	var errs []error
+	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if cfg.ID < 1 || cfg.ID > 254 {
+		wrong("id %d: want 1 to 254", cfg.ID)
+	}
+	if len(cfg.Peers) > 0 {
+		if _, ok := cfg.Peers[cfg.ID]; !ok {
+			wrong("peers %v do not contain this server's own id %d", peerIDs(cfg.Peers), cfg.ID)
+		}
+	}
+	seen := make(map[string]uint64)
+	for _, id := range peerIDs(cfg.Peers) {
+		addr := cfg.Peers[id]
+		if id < 1 || id > 254 {
+			wrong("peer id %d: want 1 to 254", id)
+		}
+		if _, _, err := net.SplitHostPort(addr); err != nil {
+			wrong("address of peer %d: %w", id, err)
+		}
+		if other, ok := seen[addr]; ok {
+			wrong("peers %d and %d have the same address %s", other, id, addr)
+		}
+		seen[addr] = id
+	}
+	for _, d := range []struct {
+		name  string
+		value time.Duration
+	}{
+		{"minimum session timeout", cfg.MinSessionTimeout}, {"maximum session timeout", cfg.MaxSessionTimeout},
+		{"tick", cfg.Tick}, {"election timeout", cfg.ElectionTimeout}, {"container interval", cfg.ContainerInterval},
+	} {
+		if d.value <= 0 {
+			wrong("%s %v: want more than 0", d.name, d.value)
+		}
+	}
+	if cfg.MinSessionTimeout > cfg.MaxSessionTimeout {
+		wrong("minimum session timeout %v is above the maximum %v", cfg.MinSessionTimeout, cfg.MaxSessionTimeout)
+	}
+	if cfg.SnapshotBytes < 0 {
+		wrong("snapshot bytes %d: want 0 or more", cfg.SnapshotBytes)
+	}
+	if cfg.MaxFrame < 1024 {
+		wrong("longest frame %d: want at least 1024 bytes", cfg.MaxFrame)
+	}
+	if cfg.MaxConnectionsPerAddress < 0 {
+		wrong("connections per address %d: want 0 or more", cfg.MaxConnectionsPerAddress)
+	}
+	for _, w := range cfg.FourLetterWords {
+		if _, ok := fourLetterWords[w]; !ok && w != "*" {
+			wrong("four-letter word %q is not known", w)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func peerIDs(peers map[uint64]string) []uint64 {
+	ids := make([]uint64, 0, len(peers))
+	for id := range peers {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return ids
+}

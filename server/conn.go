@@ -1,0 +1,296 @@
+package server
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/docent-io/docent/internal/wire"
+	"github.com/docent-io/docent/server/internal/tree"
+)
+
+// Limits of one connection. Above the first two it is not read until they are met again; a connection whose client
+// does not take its watch events is cut at the third.
+const (
+	maxInFlight  = 1000
+	maxOut       = 1 << 20
+	maxOutEvents = 64 << 20
+
+	drainTimeout = time.Second
+	drainBytes   = 1 << 20
+)
+
+// A conn is a client's connection. Its reader decodes requests, carries out reads at once when nothing is in flight
+// before them, and proposes writes. Its writer answers, in order, what had to wait. Watch events are appended by the
+// goroutine that applies the log.
+//
+// Locks are taken in the order state.mu, watch table, conn.mu.
+type conn struct {
+	srv    *Server
+	nc     net.Conn
+	br     *bufio.Reader
+	remote string
+	opened time.Time
+
+	// Set when the connect request is applied, before anything else sees the connection; constant from then on.
+	session int64
+	epoch   int32
+	timeout time.Duration
+
+	ids   atomic.Pointer[[]wire.ID] // replaced by auth requests, never changed in place
+	heard atomic.Bool               // something came since the leader was last told
+	stats connStats
+
+	mu     sync.Mutex // guards the fields below
+	below  sync.Cond  // on mu: queue or out got shorter, or the connection ended
+	queue  slotQueue  // requests not answered yet, in the order sent
+	out    []byte     // encoded, not yet handed to the kernel
+	spare  []byte     // the buffer out is swapped with
+	closed bool
+	last   bool // close when out is flushed
+
+	flushing sync.Mutex    // held while writing to the socket
+	wake     chan struct{} // of capacity 1: there is something to answer or to flush
+	done     chan struct{} // closed with the connection
+}
+
+func newConn(s *Server, nc net.Conn) *conn {
+	c := &conn{srv: s, nc: nc, br: bufio.NewReaderSize(nc, 64<<10), remote: nc.RemoteAddr().String(), opened: time.Now(),
+		wake: make(chan struct{}, 1), done: make(chan struct{})}
+	c.below.L = &c.mu
+	ids := []wire.ID{{Scheme: "ip", ID: host(nc.RemoteAddr())}}
+	c.ids.Store(&ids)
+	return c
+}
+
+func host(a net.Addr) string {
+	h, _, err := net.SplitHostPort(a.String())
+	if err != nil {
+		return a.String()
+	}
+	return h
+}
+
+// serve owns the connection: it returns when it has ended and nothing of it is left.
+func (c *conn) serve() {
+	defer c.nc.Close()
+	if !c.open() {
+		c.close()
+		return
+	}
+	var wg sync.WaitGroup
+	wg.Go(c.writeLoop)
+	err := c.readLoop()
+	c.srv.log.Debug("connection ended", "remote", c.remote, "session", sessionID(c.session), "cause", err)
+	c.close()
+	wg.Wait()
+	c.srv.state.watches.Drop(c)
+	if errors.Is(err, errLastRequest) {
+		c.drain()
+	}
+}
+
+// drain takes what the client had sent behind its last request, for a while: closing with unread bytes would reset the
+// connection, and the client could lose the last answer.
+func (c *conn) drain() {
+	tcp, ok := c.nc.(interface{ CloseWrite() error })
+	if !ok || c.nc.SetDeadline(time.Now().Add(drainTimeout)) != nil || tcp.CloseWrite() != nil {
+		return
+	}
+	io.CopyN(io.Discard, c.nc, drainBytes) // however it ends, the connection is closed next
+}
+
+// close ends the connection, with no word to the client. It may be called from anywhere, also under state.mu.
+func (c *conn) close() {
+	c.mu.Lock()
+	c.closeLocked()
+	c.mu.Unlock()
+}
+
+func (c *conn) closeLocked() {
+	if c.closed {
+		return
+	}
+	c.closed = true
+	close(c.done)
+	c.below.Broadcast()
+	// Reads and writes of the socket return at once; it is closed by serve. A deadline never blocks, unlike a Close.
+	if err := c.nc.SetDeadline(time.Unix(1, 0)); err != nil && !errors.Is(err, net.ErrClosed) {
+		c.nc.Close()
+	}
+}
+
+var errLastRequest = errors.New("no request is taken behind this one")
+
+// readLoop returns with the reason why no more requests are taken.
+func (c *conn) readLoop() error {
+	for {
+		frame, err := c.readFrame()
+		if err != nil {
+			return err
+		}
+		c.stats.received.Add(1)
+		c.heard.Store(true)
+		if err := c.request(frame); err != nil {
+			return c.linger(err)
+		}
+		if !c.buffered() {
+			c.flushNow()
+		}
+		if err := c.throttle(); err != nil {
+			return err
+		}
+	}
+}
+
+// linger lets the writer answer what is still to be answered before the connection is closed for reason err.
+func (c *conn) linger(err error) error {
+	c.mu.Lock()
+	c.last = true
+	c.mu.Unlock()
+	c.signal()
+	<-c.done
+	return err
+}
+
+// buffered tells whether another whole request has already been read from the socket.
+func (c *conn) buffered() bool {
+	if c.br.Buffered() < 4 {
+		return false
+	}
+	head, _ := c.br.Peek(4)
+	n := int(int32(binary.BigEndian.Uint32(head)))
+	return n >= 0 && c.br.Buffered()-4 >= n
+}
+
+func (c *conn) readFrame() ([]byte, error) {
+	// Requests that are decoded later than the next read keep pointing into their frame, so each gets its own.
+	frame, err := wire.ReadFrame(c.br, nil, c.srv.cfg.MaxFrame)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = fmt.Errorf("read request: %w", err)
+	}
+	return frame, err
+}
+
+// throttle waits while the client has too much in flight, or takes no answers.
+func (c *conn) throttle() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for !c.closed && (c.queue.len() >= maxInFlight || len(c.out) >= maxOut) {
+		c.signal()
+		c.below.Wait()
+	}
+	if c.closed {
+		return net.ErrClosed
+	}
+	return nil
+}
+
+// signal wakes the writer.
+func (c *conn) signal() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (c *conn) writeLoop() {
+	for {
+		select {
+		case <-c.wake:
+		case <-c.done:
+			return
+		}
+		c.answer()
+		if err := c.flush(); err != nil {
+			c.close()
+			return
+		}
+	}
+}
+
+// flushNow writes what there is from the reader's goroutine, which saves waking the writer; if the writer is at it
+// already, it is told to look again.
+func (c *conn) flushNow() {
+	if !c.flushing.TryLock() {
+		c.signal()
+		return
+	}
+	err := c.flushLocked()
+	c.flushing.Unlock()
+	if err != nil {
+		c.close()
+	}
+}
+
+func (c *conn) flush() error {
+	c.flushing.Lock()
+	defer c.flushing.Unlock()
+	return c.flushLocked()
+}
+
+func (c *conn) flushLocked() error {
+	for {
+		c.mu.Lock()
+		if c.closed {
+			c.mu.Unlock()
+			return net.ErrClosed
+		}
+		if len(c.out) == 0 {
+			over := c.last && c.queue.len() == 0
+			if over {
+				c.closeLocked()
+			}
+			c.mu.Unlock()
+			return nil
+		}
+		p := c.out
+		c.out, c.spare = c.spare[:0], nil
+		c.below.Signal()
+		c.mu.Unlock()
+
+		_, err := c.nc.Write(p)
+		if err != nil {
+			return fmt.Errorf("write: %w", err)
+		}
+		if cap(p) > maxOut {
+			p = nil
+		}
+		c.mu.Lock()
+		c.spare = p
+		c.mu.Unlock()
+	}
+}
+
+// deliver appends a watch event. It is called while the change is applied, so before any reply that could show it.
+func (c *conn) deliver(e *tree.Event, typ wire.EventType, path string) {
+	if !tree.Allowed(e.ACL, wire.PermRead, *c.ids.Load()) {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return
+	}
+	if len(c.out) > maxOutEvents {
+		c.srv.log.Warn("client does not take its watch events, connection closed", "remote", c.remote, "session", sessionID(c.session))
+		c.closeLocked()
+		return
+	}
+	c.out = appendEvent(c.out, e.Zxid, typ, path)
+	c.stats.sent.Add(1)
+}
+
+func appendEvent(b []byte, zxid int64, typ wire.EventType, path string) []byte {
+	start := len(b)
+	b = wire.BeginFrame(b)
+	b = wire.ReplyHeader{Xid: wire.XidNotification, Zxid: zxid}.Append(b)
+	b = (&wire.WatcherEvent{Type: typ, State: wire.StateSyncConnected, Path: path}).Append(b)
+	return wire.EndFrame(b, start)
+}

@@ -1,0 +1,126 @@
+package server
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/docent-io/docent/internal/wire"
+	"github.com/docent-io/docent/server/internal/expiry"
+	"github.com/docent-io/docent/server/internal/tree"
+)
+
+// lead is what a server does only while it leads: it watches the clock for all sessions, and for the containers that
+// ran empty.
+type lead struct {
+	mu      sync.Mutex      // guards tracker
+	tracker *expiry.Tracker // nil while another server leads
+}
+
+func (l *lead) add(id int64, timeout time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.tracker != nil {
+		l.tracker.Add(id, timeout, time.Now())
+	}
+}
+
+func (l *lead) touch(id int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.tracker != nil && id != 0 {
+		l.tracker.Touch(id, time.Now())
+	}
+}
+
+func (l *lead) remove(id int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.tracker != nil {
+		l.tracker.Remove(id)
+	}
+}
+
+func (l *lead) overdue() []int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.tracker.Overdue(time.Now())
+}
+
+// leading runs while this server leads: the replica starts it when everything committed before is applied, and ends
+// ctx with the leadership.
+func (s *Server) leading(ctx context.Context) {
+	s.log.Info("leading", "id", s.cfg.ID)
+	s.beginLead()
+	defer func() {
+		s.lead.mu.Lock()
+		s.lead.tracker = nil
+		s.lead.mu.Unlock()
+		s.log.Info("no longer leading", "id", s.cfg.ID)
+	}()
+	expire := time.NewTicker(s.cfg.Tick)
+	defer expire.Stop()
+	reap := time.NewTicker(s.cfg.ContainerInterval)
+	defer reap.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-expire.C:
+			for _, id := range s.lead.overdue() {
+				s.expire(id)
+			}
+		case <-reap.C:
+			s.reap()
+		}
+	}
+}
+
+// beginLead starts the clock of every session anew: the leader before may have heard them until a moment ago.
+func (s *Server) beginLead() {
+	s.state.mu.RLock()
+	defer s.state.mu.RUnlock()
+	s.lead.mu.Lock()
+	defer s.lead.mu.Unlock()
+	now := time.Now()
+	s.lead.tracker = expiry.New(now, s.cfg.Tick)
+	for sess := range s.state.tree.Sessions() {
+		s.lead.tracker.Add(sess.ID, time.Duration(sess.Timeout)*time.Millisecond, now)
+	}
+}
+
+// expire proposes the end of a session. A connection that re-attaches it before the proposal is applied saves it: the
+// proposal carries the epoch.
+func (s *Server) expire(id int64) {
+	s.state.mu.RLock()
+	sess, ok := s.state.tree.Session(id)
+	s.state.mu.RUnlock()
+	if !ok {
+		s.lead.remove(id)
+		return
+	}
+	s.log.Info("session expired", "session", sessionID(id), "timeout", time.Duration(sess.Timeout)*time.Millisecond)
+	s.proposeAlone(&tree.Txn{Op: wire.OpCloseSession, Session: id, Epoch: sess.Epoch})
+}
+
+// reapAtOnce bounds the nodes removed in one round, so that clients' writes find room between them.
+const reapAtOnce = 1000
+
+func (s *Server) reap() {
+	s.state.mu.RLock()
+	paths := s.state.tree.Reapable(time.Now().UnixMilli(), s.cfg.ContainerNeverUsed, reapAtOnce)
+	s.state.mu.RUnlock()
+	for _, p := range paths {
+		x := &tree.Txn{Op: wire.OpDeleteContainer, Timeout: int32(s.cfg.ContainerNeverUsed.Milliseconds())}
+		x.One.Check.Path = p
+		s.proposeAlone(x)
+	}
+}
+
+// proposeAlone proposes a transaction of the server's own, whose result nobody waits for. If the server is stopping,
+// the next leader finds the same.
+func (s *Server) proposeAlone(x *tree.Txn) {
+	if err := s.propose(nil, x); err != nil {
+		s.log.Debug("server's own transaction not proposed", "op", x.Op, "error", err)
+	}
+}

@@ -1,0 +1,312 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/docent-io/docent/internal/wire"
+	"github.com/docent-io/docent/server/internal/replica"
+	"github.com/docent-io/docent/server/internal/storage"
+	"github.com/docent-io/docent/server/internal/tree"
+	"github.com/docent-io/docent/server/internal/watch"
+)
+
+// DialFunc connects to the peer port of another member.
+type DialFunc func(ctx context.Context, addr string) (net.Conn, error)
+
+// ErrClosed is returned by a server that was closed.
+var ErrClosed = errors.New("server is closed")
+
+// Server is a running server.
+type Server struct {
+	cfg      Config
+	log      *slog.Logger
+	listener net.Listener
+	replica  *replica.Replica
+	state    state
+	lead     lead
+	toucher  toucher
+	sessions sessionCounter
+	features tree.Features // sent along with each transaction
+	stats    serverStats
+	started  time.Time
+
+	cancel context.CancelFunc // ends accepting and reporting
+	wg     sync.WaitGroup     // the goroutines of the server, connections included
+	close  sync.Once
+	closed chan struct{}
+	err    error // of Close
+
+	mu      sync.Mutex         // guards conns and perHost
+	conns   map[*conn]struct{} // open connections; nil once the server is closing
+	perHost map[string]int
+}
+
+// Start checks cfg, opens the data folder, and starts to serve. It does not wait for an ensemble to come together:
+// Ready does. What is wrong with cfg or the folder is told in the error.
+func Start(cfg Config) (*Server, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	s := &Server{cfg: cfg, log: cfg.Logger, started: time.Now(), closed: make(chan struct{}),
+		conns: make(map[*conn]struct{}), perHost: make(map[string]int)}
+	s.state = state{srv: s, tree: tree.New(), watches: watch.New[*conn](), conns: make(map[int64]*conn)}
+	s.toucher = toucher{srv: s, wake: make(chan struct{}, 1)}
+	s.sessions.start(cfg.ID, s.started)
+	s.stats.reset()
+	if cfg.ExtendedTypes {
+		s.features |= tree.FeatureTTL
+	}
+	if err := s.listen(); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	s.cancel = cancel
+	s.wg.Go(func() { s.toucher.run(ctx) })
+	s.wg.Go(s.accept)
+	go s.watchReplica() // ends with the replica
+	return s, nil
+}
+
+// listen opens everything that can fail: ports, folder, replica. On an error nothing stays open.
+func (s *Server) listen() (err error) {
+	cfg := &s.cfg
+	var opened []func() error
+	defer func() {
+		if err != nil {
+			for _, f := range opened {
+				err = errors.Join(err, f())
+			}
+		}
+	}()
+	if s.listener = cfg.Listener; s.listener == nil {
+		if s.listener, err = net.Listen("tcp", cfg.Listen); err != nil {
+			return fmt.Errorf("listen for clients: %w", err)
+		}
+	}
+	opened = append(opened, s.listener.Close)
+	peer := cfg.PeerListener
+	if peer == nil && len(cfg.Peers) > 1 {
+		if peer, err = net.Listen("tcp", cfg.Peers[cfg.ID]); err != nil {
+			return fmt.Errorf("listen for peers: %w", err)
+		}
+	}
+	if peer != nil {
+		opened = append(opened, peer.Close)
+	}
+	store := storage.Memory(cfg.ID)
+	if cfg.Data != "" {
+		if store, err = storage.Open(cfg.Data, cfg.ID, storage.Options{}); err != nil {
+			return err
+		}
+	}
+	var peers []replica.Peer
+	for _, id := range peerIDs(cfg.Peers) {
+		peers = append(peers, replica.Peer{ID: id, Addr: cfg.Peers[id]})
+	}
+	s.replica, err = replica.Open(replica.Config{
+		ID: cfg.ID, Peers: peers, Listener: peer, Store: store, Machine: &s.state, Handler: s.lead.handle,
+		OnLeader: s.leading, Logger: cfg.Logger, ElectionTimeout: cfg.ElectionTimeout, SnapshotBytes: cfg.SnapshotBytes,
+		Dial: cfg.DialPeer,
+	})
+	if err != nil {
+		return errors.Join(err, store.Close())
+	}
+	return nil
+}
+
+// Addr returns the address for clients, host:port.
+func (s *Server) Addr() string { return s.listener.Addr().String() }
+
+// ID returns the server's number in its ensemble.
+func (s *Server) ID() uint64 { return s.cfg.ID }
+
+// Leader returns the number of the server that leads, as far as this one knows; ok is false when it knows of none.
+func (s *Server) Leader() (id uint64, ok bool) { return s.replica.Leader() }
+
+// Ready returns when the server can carry out requests: a leader is known, and what had been committed when Ready was
+// called is applied here. It returns ctx's error if that ends first, and ErrClosed if the server does.
+func (s *Server) Ready(ctx context.Context) error {
+	for {
+		changed := s.replica.Changed()
+		err := s.replica.Sync(ctx)
+		if err == nil {
+			return nil
+		}
+		retry := time.NewTimer(20 * time.Millisecond)
+		select {
+		case <-ctx.Done():
+		case <-s.closed:
+			err = ErrClosed
+		case <-changed:
+			retry.Stop()
+			continue
+		case <-retry.C:
+			continue
+		}
+		retry.Stop()
+		return errors.Join(context.Cause(ctx), err)
+	}
+}
+
+// Done is closed when the server has stopped: by Close, or because its storage failed.
+func (s *Server) Done() <-chan struct{} { return s.closed }
+
+// Close stops the server: it hands the lead over if it has it, and closes all connections, whose clients move to
+// another server with their sessions. It returns why the server had stopped by itself, if it had.
+func (s *Server) Close() error { return s.stop(s.replica.Close) }
+
+// Kill stops the server as the death of its process would: no lead is handed over, nothing is finished. It is for
+// tests of what happens then.
+func (s *Server) Kill() error { return s.stop(s.replica.Kill) }
+
+func (s *Server) stop(stopReplica func() error) error {
+	s.close.Do(func() {
+		defer close(s.closed)
+		failed := s.replica.Err()
+		s.cancel()
+		err := s.listener.Close()
+		err = errors.Join(failed, err, stopReplica()) // before the connections: a client must not be refused by a leader
+		s.mu.Lock()
+		conns := s.conns
+		s.conns = nil
+		s.mu.Unlock()
+		for c := range conns {
+			c.close()
+		}
+		s.wg.Wait()
+		s.err = err
+	})
+	<-s.closed
+	return s.err
+}
+
+// watchReplica stops the server when its replica stops by itself.
+func (s *Server) watchReplica() {
+	<-s.replica.Done()
+	if err := s.replica.Err(); err != nil {
+		s.log.Error("server stops: its replica failed", "error", err)
+		s.Close() // its error is kept for whoever calls Close
+	}
+}
+
+// ExpireSession ends a session as if it had been unheard for its timeout: its ephemerals vanish, its connection is
+// closed. It returns when that is applied here; a session that does not exist is not an error.
+func (s *Server) ExpireSession(ctx context.Context, id int64) error {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for proposed := int32(0); ; {
+		s.state.mu.RLock()
+		sess, ok := s.state.tree.Session(id)
+		s.state.mu.RUnlock()
+		if !ok {
+			return nil
+		}
+		if sess.Epoch != proposed { // else it is on its way
+			proposed = sess.Epoch
+			if err := s.propose(nil, &tree.Txn{Op: wire.OpCloseSession, Session: id, Epoch: sess.Epoch}); err != nil {
+				return fmt.Errorf("expire session %s: %w", sessionID(id), err)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("expire session %s: %w", sessionID(id), context.Cause(ctx))
+		case <-s.closed:
+			return fmt.Errorf("expire session %s: %w", sessionID(id), ErrClosed)
+		case <-tick.C:
+		}
+	}
+}
+
+// propose sends a transaction on its way to the log. s, which may be nil, gets its result when it is applied here.
+func (s *Server) propose(sl *slot, x *tree.Txn) error {
+	buf := bufPool.Get().(*[]byte)
+	defer bufPool.Put(buf)
+	*buf = x.Append((*buf)[:0])
+	var w any
+	if sl != nil {
+		w = sl
+	}
+	return s.replica.Propose(w, *buf)
+}
+
+var bufPool = sync.Pool{New: func() any { return new([]byte) }}
+
+func (s *Server) zxid() int64 {
+	s.state.mu.RLock()
+	defer s.state.mu.RUnlock()
+	return s.state.tree.Zxid()
+}
+
+func (s *Server) hasLeader() bool {
+	_, ok := s.replica.Leader()
+	return ok
+}
+
+// accept owns one goroutine for each connection.
+func (s *Server) accept() {
+	for {
+		nc, err := s.listener.Accept()
+		if err != nil {
+			if errors.Is(err, net.ErrClosed) {
+				return
+			}
+			s.log.Warn("accept failed", "error", err) // out of descriptors, say: the next may go well
+			select {
+			case <-time.After(50 * time.Millisecond):
+				continue
+			case <-s.closed:
+				return
+			}
+		}
+		c := newConn(s, nc)
+		if !s.admit(c) {
+			nc.Close()
+			continue
+		}
+		s.wg.Go(func() {
+			defer s.dismiss(c)
+			c.serve()
+		})
+	}
+}
+
+// admit counts a connection, unless its address has too many.
+func (s *Server) admit(c *conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := host(c.nc.RemoteAddr())
+	if s.conns == nil || s.cfg.MaxConnectionsPerAddress > 0 && s.perHost[h] >= s.cfg.MaxConnectionsPerAddress {
+		s.stats.rejected.Add(1)
+		return false
+	}
+	s.conns[c] = struct{}{}
+	s.perHost[h]++
+	return true
+}
+
+func (s *Server) dismiss(c *conn) {
+	s.state.forget(c)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
+	h := host(c.nc.RemoteAddr())
+	if s.perHost[h]--; s.perHost[h] == 0 {
+		delete(s.perHost, h)
+	}
+}
+
+// closeConns closes all client connections, with no word to the clients.
+func (s *Server) closeConns() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		c.close()
+	}
+}

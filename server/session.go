@@ -1,0 +1,259 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/docent-io/docent/internal/wire"
+	"github.com/docent-io/docent/server/internal/tree"
+)
+
+func sessionID(id int64) string { return fmt.Sprintf("0x%x", id) }
+
+// A sessionCounter makes session ids: the server's number in the top byte, then the time of its start in milliseconds,
+// then a counter, as ZooKeeper does. Should one be in use all the same, the tree refuses it and the next is tried.
+type sessionCounter struct{ last atomic.Int64 }
+
+func (n *sessionCounter) start(id uint64, now time.Time) {
+	n.last.Store(int64(id<<56 | uint64(now.UnixMilli())<<24>>8))
+}
+
+func (n *sessionCounter) next() int64 { return n.last.Add(1) }
+
+// open takes the first frame: a four-letter word, or the connect request. It tells whether a session is attached and
+// answered.
+func (c *conn) open() bool {
+	if c.nc.SetReadDeadline(time.Now().Add(handshakeTimeout)) != nil {
+		return false
+	}
+	head, err := c.br.Peek(4)
+	if err != nil {
+		return false
+	}
+	if word := string(head); isFourLetterWord(word) {
+		c.fourLetterWord(word)
+		return false
+	}
+	frame, err := c.readFrame()
+	if err != nil {
+		return false
+	}
+	var req wire.ConnectRequest
+	var r wire.Reader
+	r.Reset(frame)
+	if req.Decode(&r); r.Err() != nil {
+		return false
+	}
+	if err := c.attach(&req); err != nil {
+		c.srv.log.Debug("connect refused", "remote", c.remote, "session", sessionID(req.SessionID), "cause", err)
+		return false
+	}
+	return c.nc.SetReadDeadline(time.Time{}) == nil
+}
+
+var (
+	errZxidAhead   = errors.New("the client has seen a later zxid than this server")
+	errExpired     = errors.New("the session is gone, or the password is wrong")
+	errNotServing  = errors.New("no leader is known")
+	errConnStopped = errors.New("the connection has ended")
+)
+
+// attach gives the connection its session, a new one or the one it asks for, and answers. Where the protocol wants a
+// close without a reply it returns an error only.
+func (c *conn) attach(req *wire.ConnectRequest) error {
+	if req.LastZxidSeen > c.srv.zxid() {
+		return errZxidAhead
+	}
+	timeout := min(max(time.Duration(req.Timeout)*time.Millisecond, c.srv.cfg.MinSessionTimeout), c.srv.cfg.MaxSessionTimeout)
+	x := tree.Txn{Op: tree.OpAttach, Session: req.SessionID, Timeout: int32(timeout.Milliseconds()), Password: req.Password}
+	var res tree.Result
+	for {
+		if req.SessionID == 0 {
+			x.Op, x.Session, x.Password = wire.OpCreateSession, c.srv.sessions.next(), make([]byte, wire.PasswordLen)
+			rand.Read(x.Password) // never fails
+		}
+		var err error
+		if res, err = c.handshake(&x); err != nil {
+			return err
+		}
+		if x.Op == tree.OpAttach || res.Err == wire.OK {
+			break
+		}
+	}
+	resp := wire.ConnectResponse{HasReadOnly: req.HasReadOnly, Password: make([]byte, wire.PasswordLen)}
+	var err error
+	if res.Err == wire.OK {
+		if req.LastZxidSeen > res.Zxid {
+			return errZxidAhead // it comes from another history
+		}
+		resp.Timeout, resp.SessionID, resp.Password = res.Timeout, x.Session, x.Password
+	} else {
+		err = errExpired
+	}
+	c.mu.Lock()
+	c.out = wire.EndFrame(resp.Append(wire.BeginFrame(c.out)), 0)
+	c.mu.Unlock()
+	return errors.Join(err, c.flush())
+}
+
+// handshake proposes the transaction that makes or re-attaches a session, and waits for its result.
+func (c *conn) handshake(x *tree.Txn) (tree.Result, error) {
+	wait := handshakeTimeout
+	if !c.srv.hasLeader() {
+		wait = min(wait, 4*c.srv.cfg.ElectionTimeout) // one may be about to be elected; else the client tries another server
+	}
+	s := &slot{conn: c, op: x.Op, start: time.Now()}
+	if err := c.srv.propose(s, x); err != nil {
+		return tree.Result{}, err
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	for {
+		select {
+		case <-c.wake:
+			c.mu.Lock()
+			done := s.done
+			c.mu.Unlock()
+			if done {
+				return s.result, nil
+			}
+		case <-c.done:
+			return tree.Result{}, errConnStopped
+		case <-timer.C:
+			return tree.Result{}, errNotServing
+		}
+	}
+}
+
+// A toucher tells the leader which sessions were heard here, and answers pings: a ping is answered only when the
+// leader has noted the session as heard, and a majority has confirmed afterwards that it leads. So no leader, present
+// or later, ends the session before its timeout has passed since the ping was sent.
+//
+// One message is under way at a time; the next takes along what has come meanwhile.
+type toucher struct {
+	srv  *Server
+	wake chan struct{} // of capacity 1
+
+	mu    sync.Mutex // guards pings
+	pings []*slot
+}
+
+// touchInterval is how often the leader is told of sessions that were heard but did not ping.
+const touchInterval = 100 * time.Millisecond
+
+func (t *toucher) ping(s *slot) {
+	t.mu.Lock()
+	t.pings = append(t.pings, s)
+	t.mu.Unlock()
+	select {
+	case t.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run works until ctx ends.
+func (t *toucher) run(ctx context.Context) {
+	tick := time.NewTicker(touchInterval)
+	defer tick.Stop()
+	var waiting []*slot // pings not confirmed yet
+	for {
+		wake := t.wake
+		if len(waiting) > 0 {
+			wake = nil // the last attempt failed: not again before the next tick
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-wake:
+		case <-tick.C:
+			t.noteHeard()
+		}
+		t.mu.Lock()
+		waiting = append(waiting, t.pings...)
+		t.pings = nil
+		t.mu.Unlock()
+		waiting = t.touch(ctx, waiting)
+	}
+}
+
+// noteHeard collects the sessions that sent something else than a ping.
+func (t *toucher) noteHeard() {
+	st := &t.srv.state
+	st.mu.RLock()
+	defer st.mu.RUnlock()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, c := range st.conns {
+		if c.heard.Swap(false) {
+			t.pings = append(t.pings, &slot{conn: c})
+		}
+	}
+}
+
+// touch reports the sessions of the slots, answers the pings among them, and returns the pings that were not confirmed.
+func (t *toucher) touch(ctx context.Context, slots []*slot) (left []*slot) {
+	if len(slots) == 0 {
+		return nil
+	}
+	req := make([]byte, 0, 8*len(slots))
+	for _, s := range slots {
+		req = binary.BigEndian.AppendUint64(req, uint64(s.conn.session))
+	}
+	ctx, cancel := context.WithTimeout(ctx, touchTimeout)
+	defer cancel()
+	resp, err := t.srv.replica.Call(ctx, req)
+	if err != nil || len(resp) != len(slots) {
+		t.srv.log.Debug("sessions could not be reported to the leader", "sessions", len(slots), "error", err)
+		resp = make([]byte, len(slots))
+	}
+	zxid := t.srv.zxid()
+	for i, s := range slots {
+		switch {
+		case s.op != wire.OpPing:
+		case resp[i] == 0:
+			if !s.conn.ended() {
+				left = append(left, s)
+			}
+		default:
+			s.complete(tree.Result{Zxid: zxid})
+			s.conn.signal()
+		}
+	}
+	return left
+}
+
+// touchTimeout is how long the answer to one report is waited for before it is made again.
+const touchTimeout = time.Second
+
+// handle is the leader's side: it notes the sessions as heard, and answers one byte for each, 1 if it did.
+func (l *lead) handle(_ uint64, req []byte) ([]byte, error) {
+	if len(req)%8 != 0 {
+		return nil, io.ErrUnexpectedEOF
+	}
+	resp := make([]byte, len(req)/8)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.tracker == nil {
+		return resp, nil
+	}
+	now := time.Now()
+	for i := range resp {
+		if l.tracker.Touch(int64(binary.BigEndian.Uint64(req[8*i:])), now) {
+			resp[i] = 1
+		}
+	}
+	return resp, nil
+}
+
+func (c *conn) ended() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closed
+}

@@ -1,0 +1,167 @@
+package server
+
+import (
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/docent-io/docent/internal/wire"
+	"github.com/docent-io/docent/server/internal/replica"
+	"github.com/docent-io/docent/server/internal/tree"
+	"github.com/docent-io/docent/server/internal/watch"
+)
+
+// state is what the log is applied to, with those who wait for it: the replica's Machine.
+type state struct {
+	srv     *Server
+	watches *watch.Table[*conn]
+
+	// mu guards the fields below. Apply holds it once per entry; reads share it.
+	mu    sync.RWMutex
+	tree  *tree.Tree
+	conns map[int64]*conn // the attached connection of each session that has one here
+
+	// Used by the applying goroutine alone.
+	txn    tree.Txn
+	events []tree.Event
+	woken  []*conn
+	err    error
+}
+
+// Apply carries out the transactions of one entry, on every server alike; answers and events go to the connections
+// that are here.
+func (st *state) Apply(now int64, batches []replica.Batch) {
+	st.mu.Lock()
+	for _, b := range batches {
+		for i, cmd := range b.Commands() {
+			var s *slot
+			if b.Waiters != nil {
+				s, _ = b.Waiters[i].(*slot) // nil: a transaction of the server's own
+			}
+			st.apply(now, cmd, s)
+		}
+	}
+	st.mu.Unlock()
+	for i, c := range st.woken {
+		c.signal()
+		st.woken[i] = nil
+	}
+	st.woken = st.woken[:0]
+}
+
+func (st *state) apply(now int64, cmd []byte, s *slot) {
+	x := &st.txn
+	if err := x.Decode(cmd); err != nil {
+		// Cannot come from a server of this version; skipping it is the same on every server.
+		st.srv.log.Error("transaction in the log cannot be decoded, skipped", "error", err)
+		if s != nil {
+			st.complete(s, tree.Result{Zxid: st.tree.Zxid(), Err: wire.ErrMarshalling})
+		}
+		return
+	}
+	var res tree.Result
+	res, st.events = st.tree.Apply(now, x, st.events[:0])
+	for i := range st.events {
+		e := &st.events[i]
+		st.watches.Fire(e.Type, e.Path, func(c *conn, typ wire.EventType, path string) {
+			c.deliver(e, typ, path)
+			st.wake(c)
+		})
+	}
+	if res.Err == wire.OK {
+		st.applied(x, &res, s)
+	}
+	if res.Err != wire.ErrSessionMoved {
+		st.srv.lead.touch(x.Session)
+	}
+	if s != nil {
+		st.complete(s, res)
+	}
+}
+
+// applied does what a change of a session means for the connections here, and for the leader's clock.
+func (st *state) applied(x *tree.Txn, res *tree.Result, s *slot) {
+	switch x.Op {
+	case wire.OpCreateSession, tree.OpAttach:
+		st.srv.lead.add(x.Session, time.Duration(res.Timeout)*time.Millisecond)
+		if s == nil {
+			return // elsewhere; an older connection here learns of it at its next write
+		}
+		if old := st.conns[x.Session]; old != nil {
+			old.close() // the newer connection wins
+		}
+		c := s.conn
+		if c.ended() {
+			return // the client did not wait; nobody would take the entry out again
+		}
+		c.session, c.epoch, c.timeout = x.Session, res.Epoch, time.Duration(res.Timeout)*time.Millisecond
+		st.conns[x.Session] = c
+	case wire.OpCloseSession:
+		st.srv.lead.remove(x.Session)
+		c := st.conns[x.Session]
+		if c == nil {
+			return
+		}
+		delete(st.conns, x.Session)
+		if s == nil || s.conn != c {
+			c.close() // expired, or closed by somebody else: the client learns it when it comes back
+		}
+	}
+}
+
+// complete hands a write its result.
+func (st *state) complete(s *slot, res tree.Result) {
+	s.complete(res)
+	st.wake(s.conn)
+}
+
+// wake notes that a connection has something to write; it is told when the entry is done.
+func (st *state) wake(c *conn) {
+	if n := len(st.woken); n == 0 || st.woken[n-1] != c {
+		st.woken = append(st.woken, c)
+	}
+}
+
+// forget removes a connection that has ended from the table, unless its session is attached elsewhere by now.
+func (st *state) forget(c *conn) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.conns[c.session] == c {
+		delete(st.conns, c.session)
+	}
+}
+
+// Snapshot takes references to the state; the function it returns writes them while later entries are applied.
+func (st *state) Snapshot() (func(io.Writer) error, error) {
+	st.mu.Lock()
+	snap := st.tree.Snapshot()
+	st.mu.Unlock()
+	return func(w io.Writer) error {
+		_, err := snap.WriteTo(w)
+		return err
+	}, nil
+}
+
+// Restore replaces the state by a snapshot's. Connections miss the events and answers that are inside, so they are
+// closed without a word: their clients come back and ask.
+func (st *state) Restore(r io.Reader) error {
+	t, err := tree.Restore(r)
+	if err != nil {
+		return fmt.Errorf("restore snapshot: %w", err)
+	}
+	st.srv.closeConns()
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.tree = t
+	clear(st.conns)
+	return nil
+}
+
+// digest returns a hash of the state and the zxid it belongs to.
+func (st *state) digest() (zxid int64, digest uint64) {
+	st.mu.Lock()
+	zxid, snap := st.tree.Zxid(), st.tree.Snapshot()
+	st.mu.Unlock()
+	return zxid, snap.Digest()
+}
