@@ -1,0 +1,23 @@
+package interop_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/docent-io/docent/internal/interop/peers"
+)
+
+// TestDocent runs the checks against `docent serve`: standalone, and through each member of an ensemble of three, with
+// the next member as the other server that sessions move to.
+func TestDocent(t *testing.T) {
+	c := findClients(t)
+	bin := peers.Build(t, "./cmd/docent")
+	alone := peers.Standalone(t, bin)
+	targets := []target{{"standalone", alone.Addr, alone.Addr}}
+	members := peers.Ensemble(t, bin, 3)
+	for i, m := range members {
+		next := members[(i+1)%len(members)]
+		targets = append(targets, target{fmt.Sprint("member", i+1), m.Addr, next.Addr})
+	}
+	c.check(t, targets...)
+}

@@ -1,0 +1,93 @@
+package peers
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// zookeeperJar is where the Debian package libzookeeper-java puts ZooKeeper; its manifest names the jars it needs.
+const zookeeperJar = "/usr/share/java/zookeeper.jar"
+
+// Zookeeper starts an Apache ZooKeeper server of the Debian package zookeeper, standalone on a free loopback port with
+// an empty data folder, and returns its address once it serves. The test's cleanup stops it. Ticks are 500 ms, session
+// timeouts may be 1 to 60 s, and all four-letter words are allowed. See [Missing] for where the package is not there.
+func Zookeeper(t testing.TB) string {
+	t.Helper()
+	needJava(t)
+	for try := 1; ; try++ {
+		addr, err := zookeeper(t)
+		if err == nil {
+			return addr
+		}
+		if try == 3 { // the port may have been taken meanwhile
+			t.Fatalf("start Apache ZooKeeper: %v", err)
+		}
+	}
+}
+
+func zookeeper(t testing.TB) (string, error) {
+	addr, dir := FreeAddr(t), t.TempDir()
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "", err
+	}
+	cfg := filepath.Join(dir, "zoo.cfg")
+	text := fmt.Sprintf("tickTime=500\ndataDir=%s\nclientPort=%s\nclientPortAddress=%s\nadmin.enableServer=false\n"+
+		"4lw.commands.whitelist=*\nmaxClientCnxns=0\nminSessionTimeout=1000\nmaxSessionTimeout=60000\n",
+		filepath.Join(dir, "data"), port, host)
+	if err := os.WriteFile(cfg, []byte(text), 0o600); err != nil {
+		return "", err
+	}
+	p := Start(t, "Apache ZooKeeper", java("org.apache.zookeeper.server.ZooKeeperServerMain", cfg))
+	for end := time.Now().Add(startTime); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		select {
+		case <-p.ended:
+			return "", fmt.Errorf("it ended: %w\n%s", p.err, p.Tail())
+		default:
+		}
+		if strings.Contains(fourLetter(addr, "srvr"), "Mode: standalone") {
+			return addr, nil
+		}
+	}
+	p.Kill()
+	return "", errors.New("it does not serve")
+}
+
+// fourLetter returns the answer to a four-letter word, or "" when there is none.
+func fourLetter(addr, word string) string {
+	c, err := net.DialTimeout("tcp", addr, time.Second)
+	if err != nil {
+		return ""
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(2 * time.Second))
+	fmt.Fprint(c, word)
+	answer, _ := io.ReadAll(c) // what came before an error is an answer, too
+	return string(answer)
+}
+
+// needJava ends the test where Apache ZooKeeper cannot be run.
+func needJava(t testing.TB) {
+	t.Helper()
+	if _, err := exec.LookPath("java"); err != nil {
+		Missing(t, "no java in PATH (Debian: apt-get install zookeeper)")
+	}
+	if _, err := os.Stat(zookeeperJar); err != nil {
+		Missing(t, "Apache ZooKeeper (Debian: apt-get install zookeeper): %v", err)
+	}
+}
+
+// java is a command that runs one of ZooKeeper's classes, with a virtual machine tuned for a short life.
+func java(class string, args ...string) *exec.Cmd {
+	return exec.Command("java", append([]string{
+		"-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx256m", "-Dzookeeper.4lw.commands.whitelist=*",
+		"-cp", zookeeperJar, class}, args...)...)
+}
