@@ -3,30 +3,41 @@
 // It is pure: no clock, network, disk, goroutine or randomness. The same transactions with the same times give the same
 // tree everywhere. A Tree is not synchronized: its owner holds a lock for writing around Apply and Snapshot, for
 // reading around everything else.
+//
+// Nodes are numbered. The number, not a pointer, is what the index, the lists of children and the sets of ephemerals
+// hold, so a node can be replaced by a copy in one place. That makes a snapshot cheap: it is a copy of the list of
+// nodes; whoever changes a node of an older generation puts a copy of this generation in its place first. The rollback
+// of a multi is the same thing: what it is about to change it puts aside, and on failure puts back.
 package tree
 
 import (
-	"io"
+	"cmp"
 	"iter"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/docent-io/docent/internal/wire"
+	"github.com/docent-io/docent/internal/zpath"
 )
 
 // Tree is the replicated state.
-type Tree struct{}
-
-// Node is one znode. It is valid while the tree's lock is held; the data and the ACL it returned stay valid, for they
-// are replaced, never changed. They must not be changed by the caller either.
-type Node struct{}
-
-// Session is a client's session.
-type Session struct {
-	ID       int64
-	Timeout  int32 // ms
-	Epoch    int32 // counts the connections that held it, from 1
-	Password []byte
+type Tree struct {
+	zxid     int64
+	index    map[string]uint32 // from path to number
+	nodes    []*Node           // by number; nil where free says so; the root is 0
+	links    []link            // by number
+	free     []uint32
+	gen      uint64 // nodes of an older generation may be part of a snapshot
+	acls     aclTable
+	sessions map[int64]*session
+	reapers  map[uint32]struct{} // containers and TTL nodes
+	counts   Counts              // Nodes and Sessions are counted elsewhere
+	undo     undoLog
 }
+
+// link chains the children of a node. 0 is the end: the root is nobody's child.
+type link struct{ first, next, prev uint32 }
 
 // Counts are the sizes of a tree.
 type Counts struct {
@@ -35,75 +46,232 @@ type Counts struct {
 }
 
 // New returns the tree of a fresh ensemble: /, /zookeeper, /zookeeper/quota and /zookeeper/config.
-func New() *Tree { return &Tree{} }
+func New() *Tree {
+	t := empty()
+	readable := []wire.ACL{{Perms: wire.PermRead, Scheme: "world", ID: "anyone"}}
+	for _, n := range []*Node{
+		{path: "/", acl: t.acls.retain(openACL), children: 1},
+		{path: "/zookeeper", acl: t.acls.retain(openACL), children: 2},
+		{path: "/zookeeper/quota", acl: t.acls.retain(openACL)},
+		{path: "/zookeeper/config", acl: t.acls.retain(readable), aversion: -1},
+	} {
+		n.data = []byte{} // not null
+		t.attach(n, t.parent(n))
+	}
+	return t
+}
 
-// Apply carries out x at time now, in milliseconds since 1970 by the leader's clock. Every transaction takes the next
-// zxid, failed ones too. The events are appended to those given, in the order in which watchers must see them.
-func (t *Tree) Apply(now int64, x *Txn, events []Event) (Result, []Event) { return Result{}, events }
+func empty() *Tree {
+	return &Tree{
+		index:    make(map[string]uint32),
+		acls:     aclTable{lists: make(map[string]*aclList)},
+		sessions: make(map[int64]*session),
+		reapers:  make(map[uint32]struct{}),
+	}
+}
+
+// reserved holds for the nodes that cannot be deleted.
+func reserved(path string) bool {
+	return path == "/" || path == "/zookeeper" || path == "/zookeeper/quota" || path == "/zookeeper/config"
+}
 
 // Zxid returns the number of the last transaction applied.
-func (t *Tree) Zxid() int64 { return 0 }
+func (t *Tree) Zxid() int64 { return t.zxid }
 
 // Node returns the node at path, nil if there is none. "" is the root, as for ZooKeeper's reads.
-func (t *Tree) Node(path string) *Node { return nil }
+func (t *Tree) Node(path string) *Node {
+	if path == "" {
+		return t.nodes[0]
+	}
+	if i, ok := t.index[path]; ok {
+		return t.nodes[i]
+	}
+	return nil
+}
 
 // AppendChildren appends the names of n's children, in no order.
-func (t *Tree) AppendChildren(names []string, n *Node) []string { return names }
+func (t *Tree) AppendChildren(names []string, n *Node) []string {
+	names = slices.Grow(names, n.NumChildren())
+	for i := t.links[n.number].first; i != 0; i = t.links[i].next {
+		_, name := zpath.Split(t.nodes[i].path)
+		names = append(names, name)
+	}
+	return names
+}
 
 // Descendants returns the number of nodes below n.
-func (t *Tree) Descendants(n *Node) int { return 0 }
-
-// Path returns the node's path.
-func (n *Node) Path() string { return "" }
-
-// Data returns the node's data; nil is null, which is not the same as empty.
-func (n *Node) Data() []byte { return nil }
-
-// ACL returns the node's ACL.
-func (n *Node) ACL() []wire.ACL { return nil }
-
-// Stat returns what the protocol tells of the node.
-func (n *Node) Stat() wire.Stat { return wire.Stat{} }
-
-// NumChildren returns the number of children.
-func (n *Node) NumChildren() int { return 0 }
+func (t *Tree) Descendants(n *Node) int {
+	if n.number == 0 {
+		return len(t.index) - 1
+	}
+	total, todo := 0, []uint32{n.number}
+	for len(todo) > 0 {
+		i := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		total += t.nodes[i].NumChildren()
+		for c := t.links[i].first; c != 0; c = t.links[c].next {
+			if t.nodes[c].children > 0 {
+				todo = append(todo, c)
+			}
+		}
+	}
+	return total
+}
 
 // Session returns a session.
-func (t *Tree) Session(id int64) (Session, bool) { return Session{}, false }
+func (t *Tree) Session(id int64) (Session, bool) {
+	if s := t.sessions[id]; s != nil {
+		return s.Session, true
+	}
+	return Session{}, false
+}
 
 // Sessions ranges over all sessions, in no order.
-func (t *Tree) Sessions() iter.Seq[Session] { return func(func(Session) bool) {} }
+func (t *Tree) Sessions() iter.Seq[Session] {
+	return func(yield func(Session) bool) {
+		for _, s := range t.sessions {
+			if !yield(s.Session) {
+				return
+			}
+		}
+	}
+}
 
 // Ephemerals returns the paths of a session's ephemeral nodes, sorted.
-func (t *Tree) Ephemerals(id int64) []string { return nil }
+func (t *Tree) Ephemerals(id int64) []string {
+	s := t.sessions[id]
+	if s == nil || len(s.ephemerals) == 0 {
+		return nil
+	}
+	paths := make([]string, 0, len(s.ephemerals))
+	for i := range s.ephemerals {
+		paths = append(paths, t.nodes[i].path)
+	}
+	slices.Sort(paths)
+	return paths
+}
 
 // Counts returns the sizes of the tree, in constant time.
-func (t *Tree) Counts() Counts { return Counts{} }
+func (t *Tree) Counts() Counts {
+	c := t.counts
+	c.Nodes, c.Sessions = len(t.index), len(t.sessions)
+	return c
+}
 
-// Reapable returns at most max paths of nodes that nobody needs any more at time now: containers that ran empty,
-// containers never used for the given time (0: they stay), and TTL nodes without children whose time is over. The
-// leader proposes an OpDeleteContainer for each, whose apply checks again.
-func (t *Tree) Reapable(now int64, neverUsed time.Duration, max int) []string { return nil }
+// Reapable returns at most max paths, sorted, of nodes that nobody needs any more at time now: containers that ran
+// empty, containers never used for the given time (0: they stay), and TTL nodes without children whose time is over.
+// The leader proposes an OpDeleteContainer for each, whose apply checks again. It looks at every container and TTL node.
+func (t *Tree) Reapable(now int64, neverUsed time.Duration, max int) []string {
+	var paths []string
+	for i := range t.reapers {
+		if n := t.nodes[i]; n.reapable(now, neverUsed.Milliseconds()) {
+			paths = append(paths, n.path)
+		}
+	}
+	slices.Sort(paths)
+	return paths[:min(max, len(paths))]
+}
 
-// Digest returns a hash over nodes and sessions, but not the zxid: equal trees have equal digests on every server.
-// It takes time in proportion to the tree.
-func (t *Tree) Digest() uint64 { return 0 }
+// number returns a free number.
+func (t *Tree) number() uint32 {
+	if last := len(t.free) - 1; last >= 0 {
+		i := t.free[last]
+		t.free = t.free[:last]
+		return i
+	}
+	t.nodes = append(t.nodes, nil)
+	t.links = append(t.links, link{})
+	return uint32(len(t.nodes) - 1)
+}
 
-// Snapshot returns the present state. It takes references only, some milliseconds for a million nodes; a node that
-// changes later is copied first.
-func (t *Tree) Snapshot() *Snapshot { return &Snapshot{} }
+// attach gives the new node n a number and enters it. The record of its parent is the caller's business.
+func (t *Tree) attach(n *Node, parent uint32) {
+	n.number, n.gen = t.number(), t.gen
+	t.enter(n, parent)
+}
 
-// Snapshot is the state of a tree at one moment. It may be used while the tree goes on, without the tree's lock.
-type Snapshot struct{}
+// enter puts n, whose number is free, into all the sets it belongs to. It does not write to n.
+func (t *Tree) enter(n *Node, parent uint32) {
+	i := n.number
+	t.nodes[i], t.index[n.path] = n, i
+	t.counts.DataSize += n.size()
+	if i == 0 {
+		return
+	}
+	first := t.links[parent].first
+	t.links[i] = link{next: first}
+	if first != 0 {
+		t.links[first].prev = i
+	}
+	t.links[parent].first = i
+	switch {
+	case n.owner == ownerContainer:
+		t.counts.Containers++
+		t.reapers[i] = struct{}{}
+	case isTTL(n.owner):
+		t.counts.TTLs++
+		t.reapers[i] = struct{}{}
+	case n.owner != 0:
+		t.counts.Ephemerals++
+		t.sessions[n.owner].add(i)
+	}
+}
 
-// Zxid returns the number of the last transaction in the snapshot.
-func (s *Snapshot) Zxid() int64 { return 0 }
+// leave takes n out of all the sets it belongs to, and frees its number.
+func (t *Tree) leave(n *Node, parent uint32) {
+	i := n.number
+	l := t.links[i]
+	if l.prev != 0 {
+		t.links[l.prev].next = l.next
+	} else {
+		t.links[parent].first = l.next
+	}
+	if l.next != 0 {
+		t.links[l.next].prev = l.prev
+	}
+	switch {
+	case n.owner == ownerContainer:
+		t.counts.Containers--
+		delete(t.reapers, i)
+	case isTTL(n.owner):
+		t.counts.TTLs--
+		delete(t.reapers, i)
+	case n.owner != 0:
+		t.counts.Ephemerals--
+		t.sessions[n.owner].remove(i)
+	}
+	t.counts.DataSize -= n.size()
+	delete(t.index, n.path)
+	t.nodes[i] = nil
+	t.free = append(t.free, i)
+}
 
-// Digest returns what the tree's Digest was.
-func (s *Snapshot) Digest() uint64 { return 0 }
+// parent returns the number of n's parent, which exists.
+func (t *Tree) parent(n *Node) uint32 {
+	path, _ := zpath.Split(n.path)
+	return t.index[path]
+}
 
-// WriteTo writes the snapshot in the format that Restore reads: versioned, and checksummed block by block.
-func (s *Snapshot) WriteTo(w io.Writer) (int64, error) { return 0, nil }
+// own returns the node with that number for changing: a copy takes its place if a snapshot or the undo log may hold it.
+func (t *Tree) own(number uint32) *Node {
+	n := t.nodes[number]
+	if n.gen == t.gen {
+		return n
+	}
+	c := *n
+	c.gen = t.gen
+	t.nodes[number] = &c
+	t.undo.replaced(n)
+	return &c
+}
 
-// Restore reads a snapshot. Whatever is damaged or missing is an error that says where.
-func Restore(r io.Reader) (*Tree, error) { return New(), nil }
+// byPath orders nodes by their paths.
+func byPath(a, b *Node) int { return cmp.Compare(a.path, b.path) }
+
+// depth is the number of a node's ancestors.
+func depth(path string) int {
+	if path == "/" {
+		return 0
+	}
+	return strings.Count(path, "/")
+}
