@@ -1,0 +1,59 @@
+# What a developer and CI run. .ci/run calls the same targets, so what passes here passes there.
+#
+#   make check     before a commit: gofmt, go vet, staticcheck, all tests
+#   make race      all tests under the race detector (needs a C compiler)
+#   make bench     the benchmarks; PKG=./client BENCH=Get picks some
+#   make fuzz      every fuzz target for FUZZTIME (10s)
+#   make interop   foreign clients against docent, docent's client and stories against Apache ZooKeeper
+#   make examples  the stories of examples/
+
+PKG      ?= ./...
+BENCH    ?= .
+FUZZTIME ?= 10s
+
+STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.7.0
+# go-zookeeper's checks are a module of their own, which ./... does not reach.
+GOZK = internal/interop/gozk
+
+.PHONY: check fmt vet staticcheck test race bench fuzz interop examples
+
+check: fmt vet staticcheck test
+
+fmt:
+	@files=$$(gofmt -l .); if [ -n "$$files" ]; then echo "not formatted by gofmt:"; echo "$$files"; exit 1; fi
+
+vet:
+	go vet ./...
+	cd $(GOZK) && go vet ./...
+
+staticcheck:
+	$(STATICCHECK) ./...
+	cd $(GOZK) && $(STATICCHECK) ./...
+
+test:
+	go test ./...
+
+race:
+	go test -race -timeout 15m ./...
+
+bench:
+	go test -run '^$$' -bench '$(BENCH)' -benchmem $(PKG)
+
+# go test fuzzes one target of one package at a time.
+fuzz:
+	@set -e; for pkg in $$(go list $(PKG)); do \
+		for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+			echo "$$pkg $$target"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
+		done; \
+	done
+
+# The packages whose tests use a peer: those that import internal/interop/peers.
+interop:
+	DOCENT_REQUIRE_PEERS=1 go test -count=1 -timeout 15m -p 1 -v \
+		$$(go list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' ./... | awk '/\[.*internal\/interop\/peers/ {print $$1}')
+
+examples:
+	@set -e; for dir in examples/*/; do \
+		if ls $$dir*.go >/dev/null 2>&1; then echo "go run ./$$dir"; go run ./$$dir; fi; \
+	done
