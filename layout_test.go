@@ -186,3 +186,25 @@ func TestTopLevel(t *testing.T) {
 		}
 	}
 }
+
+// The Go programs in README.md compile.
+func TestReadmeCompiles(t *testing.T) {
+	text, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := strings.Split(string(text), "```go\n")[1:]
+	if len(blocks) == 0 {
+		t.Fatal("README.md has no Go program")
+	}
+	for i, b := range blocks {
+		code, _, _ := strings.Cut(b, "```")
+		file := filepath.Join(t.TempDir(), "main.go")
+		if err := os.WriteFile(file, []byte(code), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := exec.Command("go", "vet", file).CombinedOutput(); err != nil {
+			t.Errorf("program %d of README.md: %v\n%s", i+1, err, out)
+		}
+	}
+}

@@ -89,18 +89,19 @@ func (s *Server) beginLead() {
 	}
 }
 
-// expire proposes the end of a session. A connection that re-attaches it before the proposal is applied saves it: the
-// proposal carries the epoch.
+// expire proposes the end of a session. What re-attaches it, or writes in it, before the proposal is applied saves it:
+// the proposal says what was seen of the session.
 func (s *Server) expire(id int64) {
 	s.state.mu.RLock()
 	sess, ok := s.state.tree.Session(id)
+	seen := s.state.tree.Zxid()
 	s.state.mu.RUnlock()
 	if !ok {
 		s.lead.remove(id)
 		return
 	}
-	s.log.Info("session expired", "session", sessionID(id), "timeout", time.Duration(sess.Timeout)*time.Millisecond)
-	s.proposeAlone(&tree.Txn{Op: wire.OpCloseSession, Session: id, Epoch: sess.Epoch})
+	s.log.Info("session overdue", "session", sessionID(id), "timeout", time.Duration(sess.Timeout)*time.Millisecond)
+	s.proposeAlone(&tree.Txn{Op: wire.OpCloseSession, Session: id, Epoch: sess.Epoch, Seen: seen})
 }
 
 // reapAtOnce bounds the nodes removed in one round, so that clients' writes find room between them.

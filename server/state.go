@@ -69,8 +69,11 @@ func (st *state) apply(now int64, cmd []byte, s *slot) {
 			st.wake(c)
 		})
 	}
-	if res.Err == wire.OK {
+	switch {
+	case res.Err == wire.OK:
 		st.applied(x, &res, s)
+	case x.Op == wire.OpCloseSession:
+		st.stays(x.Session)
 	}
 	if res.Err != wire.ErrSessionMoved {
 		st.srv.lead.touch(x.Session)
@@ -107,6 +110,13 @@ func (st *state) applied(x *tree.Txn, res *tree.Result, s *slot) {
 		if s == nil || s.conn != c {
 			c.close() // expired, or closed by somebody else: the client learns it when it comes back
 		}
+	}
+}
+
+// stays gives a session that was not closed after all its full timeout again.
+func (st *state) stays(id int64) {
+	if sess, ok := st.tree.Session(id); ok {
+		st.srv.lead.add(id, time.Duration(sess.Timeout)*time.Millisecond)
 	}
 }
 

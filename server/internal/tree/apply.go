@@ -44,6 +44,8 @@ func (a *application) run() Result {
 		a.fence = wire.ErrSessionExpired
 	} else if a.session.Epoch != a.x.Epoch {
 		a.fence = wire.ErrSessionMoved
+	} else if a.x.Op != wire.OpCloseSession {
+		a.session.Used = a.zxid
 	}
 	switch a.x.Op {
 	case wire.OpCloseSession:

@@ -12,6 +12,7 @@ type Session struct {
 	ID       int64
 	Timeout  int32 // ms
 	Epoch    int32 // counts the connections that held it, from 1
+	Used     int64 // zxid of its last transaction
 	Password []byte
 }
 
@@ -46,7 +47,7 @@ func (a *application) createSession() Result {
 	if a.t.sessions[x.Session] != nil {
 		return Result{Err: wire.ErrNodeExists}
 	}
-	s := &session{Session: Session{ID: x.Session, Timeout: x.Timeout, Epoch: 1, Password: slices.Clone(x.Password)}}
+	s := &session{Session: Session{ID: x.Session, Timeout: x.Timeout, Epoch: 1, Used: a.zxid, Password: slices.Clone(x.Password)}}
 	a.t.sessions[x.Session] = s
 	return s.held()
 }
@@ -61,14 +62,18 @@ func (a *application) attachSession() Result {
 		return Result{Err: wire.ErrBadArguments}
 	}
 	s.Epoch++
-	s.Timeout = a.x.Timeout
+	s.Timeout, s.Used = a.x.Timeout, a.zxid
 	return s.held()
 }
 
-// closeSession ends the session, and with it all its ephemerals, unless it has been re-attached meanwhile.
+// closeSession ends the session, and with it all its ephemerals, unless it has been re-attached meanwhile, or, if the
+// leader asks because it was silent, has written: an answered write assures a client of its full timeout.
 func (a *application) closeSession() Result {
 	if a.fence != wire.OK {
 		return Result{Err: a.fence}
+	}
+	if a.x.Seen != 0 && a.session.Used > a.x.Seen {
+		return Result{Err: wire.ErrBadVersion}
 	}
 	nodes := make([]*Node, 0, len(a.session.ephemerals))
 	for i := range a.session.ephemerals {

@@ -98,6 +98,7 @@ func (s *Session) append(b []byte) []byte {
 	b = wire.AppendInt64(b, s.ID)
 	b = wire.AppendInt32(b, s.Timeout)
 	b = wire.AppendInt32(b, s.Epoch)
+	b = wire.AppendInt64(b, s.Used)
 	return wire.AppendBuffer(b, s.Password)
 }
 

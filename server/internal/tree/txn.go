@@ -37,6 +37,9 @@ type Txn struct {
 	// never used may go once they are that many ms old, 0: never.
 	Timeout  int32
 	Password []byte // OpCreateSession: chosen by the server that proposes it; OpAttach: shown by the client
+	// Seen is set when the leader asks for OpCloseSession, because it has not heard the session: the last transaction it
+	// knew of then. If the session has written since, it stays.
+	Seen int64
 }
 
 // Result is what came of a transaction.
@@ -88,6 +91,8 @@ func (x *Txn) Append(b []byte) []byte {
 		b = wire.AppendInt32(b, x.ACL.Version)
 	case wire.OpCreateSession, OpAttach:
 		b = wire.AppendBuffer(wire.AppendInt32(b, x.Timeout), x.Password)
+	case wire.OpCloseSession:
+		b = wire.AppendInt64(b, x.Seen)
 	case wire.OpDeleteContainer:
 		b = wire.AppendInt32(wire.AppendString(b, x.One.Check.Path), x.Timeout)
 	default:
@@ -150,7 +155,9 @@ type decoder struct {
 
 func (d *decoder) body(x *Txn) {
 	switch x.Op {
-	case wire.OpSync, wire.OpCloseSession:
+	case wire.OpSync:
+	case wire.OpCloseSession:
+		x.Seen = d.r.Int64()
 	case wire.OpMulti:
 		n, _ := d.r.Count(4)
 		for i := 0; i < n && d.r.Err() == nil && d.err == nil; i++ {
