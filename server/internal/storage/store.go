@@ -47,6 +47,8 @@ type Log interface {
 	raft.MonotonicLogStore
 	// Size is the number of bytes the entries in the log take.
 	Size() int64
+	// Newest is how many of the newest entries fit into so many bytes.
+	Newest(bytes int64) uint64
 }
 
 // Store is everything durable that one member has.
@@ -64,7 +66,7 @@ type Store struct {
 // ID is the member's id, as given to Open or Memory.
 func (s *Store) ID() uint64 { return s.id }
 
-// Incarnation counts the starts of this member, from 1; it was made durable before Open returned.
+// Incarnation is greater at each start of this member; on disk it counts the starts, durably before Open returned.
 func (s *Store) Incarnation() uint64 { return s.incarnation }
 
 // Log is the raft log.

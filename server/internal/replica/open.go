@@ -1,0 +1,288 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+const (
+	defaultElection = 250 * time.Millisecond
+	defaultSnapshot = 64 << 20
+	raftTimeout     = 10 * time.Second
+	never           = 1000 * time.Hour
+)
+
+// Replica is one member of the ensemble, running.
+type Replica struct {
+	cfg       Config
+	log       *slog.Logger
+	raft      *raft.Raft
+	transport raft.Transport
+	port      *port // nil for a single server without one
+	out       *outbox
+	joiner    *joiner
+	fsm       *fsm
+	confirmer confirmer
+	inbound   inbound
+	members   atomic.Pointer[members] // nil until raft has told
+	view      atomic.Pointer[view]
+	lost      chan uint64   // a peer's process died
+	linkUp    chan struct{} // a peer was reached
+	snap      chan struct{} // the log has grown enough
+
+	stoodAgainst uint64 // used by hurryLoop
+	highest      uint64 // used by send
+
+	elections, resends, snapshots atomic.Uint64
+
+	mu       sync.Mutex // guards changed and stopping
+	changed  chan struct{}
+	stopping bool // loops takes nobody new
+
+	closing context.Context // ends when the replica begins to stop
+	cancel  context.CancelCauseFunc
+	loops   sync.WaitGroup
+	stop    sync.Once
+	done    chan struct{}
+	err     error // set before done is closed
+}
+
+// Open starts the member. It returns as soon as its snapshot is restored; a leader is found afterwards.
+func Open(cfg Config) (*Replica, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	cfg.setDefaults()
+	if err := cfg.bootstrap(); err != nil {
+		return nil, fmt.Errorf("form the ensemble: %w", err)
+	}
+	r := &Replica{
+		cfg: cfg, log: cfg.Logger, out: newOutbox(cfg.ID, cfg.Store.Incarnation()),
+		inbound: inbound{conns: make(map[net.Conn]struct{})}, confirmer: confirmer{wake: make(chan struct{}, 1)},
+		linkUp: make(chan struct{}, 1), snap: make(chan struct{}, 1), changed: make(chan struct{}), done: make(chan struct{}),
+	}
+	r.closing, r.cancel = context.WithCancelCause(context.Background())
+	r.fsm = newFSM(cfg.Machine, r.out)
+	r.fsm.onFail = func(err error) { r.cancel(err) }
+	r.fsm.onApply = r.applied
+	r.joiner = newJoiner(r.dropped)
+	if err := r.startRaft(); err != nil {
+		return nil, err
+	}
+	r.join()
+	r.start()
+	return r, nil
+}
+
+func (c *Config) check() error {
+	switch {
+	case c.ID == 0:
+		return errors.New("member id 0 is not allowed")
+	case c.Store == nil || c.Machine == nil:
+		return errors.New("a replica needs a store and a machine")
+	case c.Store.ID() != c.ID:
+		return fmt.Errorf("the store is member %d's, not member %d's", c.Store.ID(), c.ID)
+	case c.Listener == nil && len(c.Peers) > 1:
+		return errors.New("a member of an ensemble needs a listener for its peer port")
+	}
+	ids, addrs := make(map[uint64]bool), make(map[string]bool)
+	for _, p := range c.Peers {
+		if p.ID == 0 || p.Addr == "" || ids[p.ID] || addrs[p.Addr] {
+			return fmt.Errorf("peer list: %d=%s is empty or there twice", p.ID, p.Addr)
+		}
+		ids[p.ID], addrs[p.Addr] = true, true
+	}
+	if len(c.Peers) > 0 && !ids[c.ID] {
+		return fmt.Errorf("the peer list does not contain member %d", c.ID)
+	}
+	return nil
+}
+
+func (c *Config) setDefaults() {
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.ElectionTimeout == 0 {
+		c.ElectionTimeout = defaultElection
+	}
+	if c.SnapshotBytes == 0 {
+		c.SnapshotBytes = defaultSnapshot
+	}
+	if c.Dial == nil {
+		var d net.Dialer
+		c.Dial = func(ctx context.Context, addr string) (net.Conn, error) { return d.DialContext(ctx, "tcp", addr) }
+	}
+	if len(c.Peers) == 0 {
+		addr := "local"
+		if c.Listener != nil {
+			addr = c.Listener.Addr().String()
+		}
+		c.Peers = []Peer{{ID: c.ID, Addr: addr}}
+	}
+}
+
+// addr is where the other members reach us.
+func (c *Config) addr() string {
+	for _, p := range c.Peers {
+		if p.ID == c.ID {
+			return p.Addr
+		}
+	}
+	return ""
+}
+
+// bootstrap makes an empty store the beginning of the ensemble: an entry that lists all voters, the same on each of them.
+// The term comes last, and either step is taken again if a crash came before it.
+func (c *Config) bootstrap() error {
+	log, stable := c.Store.Log(), c.Store.Stable()
+	last, err := log.LastIndex()
+	if err != nil {
+		return err
+	}
+	snaps, err := c.Store.Snapshots().List()
+	if err != nil {
+		return err
+	}
+	term, err := stable.GetUint64([]byte("CurrentTerm"))
+	if err != nil {
+		return err
+	}
+	if last == 0 && len(snaps) == 0 {
+		if term > 1 {
+			return errors.New("the store knows a term, but its log is gone")
+		}
+		var servers raft.Configuration
+		for _, p := range c.Peers {
+			servers.Servers = append(servers.Servers, raft.Server{ID: serverID(p.ID), Address: raft.ServerAddress(p.Addr)})
+		}
+		entry := raft.Log{Index: 1, Term: 1, Type: raft.LogConfiguration, Data: raft.EncodeConfiguration(servers)}
+		if err := log.StoreLog(&entry); err != nil {
+			return err
+		}
+	}
+	if term == 0 {
+		return stable.SetUint64([]byte("CurrentTerm"), 1)
+	}
+	return nil
+}
+
+// startRaft makes the transport and the raft node; on an error it leaves nothing behind.
+func (r *Replica) startRaft() error {
+	conf := raft.DefaultConfig()
+	conf.LocalID = serverID(r.cfg.ID)
+	conf.HeartbeatTimeout = r.cfg.ElectionTimeout
+	conf.ElectionTimeout = r.cfg.ElectionTimeout
+	conf.LeaderLeaseTimeout = r.cfg.ElectionTimeout
+	conf.CommitTimeout = 5 * time.Millisecond // a safety net: the nudge is quicker
+	conf.MaxAppendEntries = 64
+	conf.NoLegacyTelemetry = true
+	conf.ShutdownOnRemove = false
+	// Snapshots are taken by the bytes of the log, which only we know; see snapLoop.
+	conf.SnapshotInterval, conf.SnapshotThreshold = never, math.MaxUint64
+	lines := raftLines{r.log}
+	conf.LogOutput, conf.LogLevel = lines, lines.level()
+
+	cache, err := raft.NewLogCache(512, r.cfg.Store.Log())
+	if err != nil {
+		return err
+	}
+	r.makeTransport(lines)
+	r.raft, err = raft.NewRaft(conf, r.fsm, cache, r.cfg.Store.Stable(), r.cfg.Store.Snapshots(), r.transport)
+	if err == nil {
+		r.joiner.raft = r.raft
+		return nil
+	}
+	r.cancel(ErrClosed)
+	if closer, ok := r.transport.(raft.WithClose); ok {
+		err = errors.Join(err, closer.Close())
+	}
+	if r.port != nil {
+		err = errors.Join(err, r.port.close())
+	}
+	return err
+}
+
+func (r *Replica) makeTransport(lines raftLines) {
+	addr := r.cfg.addr()
+	if r.cfg.Listener == nil {
+		_, t := raft.NewInmemTransport(raft.ServerAddress(addr))
+		t.Connect(t.LocalAddr(), t) // to be able to tell ourselves to stand
+		r.transport = t
+		return
+	}
+	r.port = newPort(r.cfg.ID, r.cfg.Listener, r.cfg.Dial, r.isMember, r.log)
+	r.port.serve[forCalls] = r.serveCalls
+	r.port.serve[forBatches] = r.serveBatches
+	s := newStreams(r.port, addr, r.idOf)
+	r.transport = raft.NewNetworkTransport(s, 4, raftTimeout, lines)
+}
+
+// join reads from raft who belongs to the ensemble, and prepares what each of the others needs.
+func (r *Replica) join() {
+	m := &members{links: make(map[uint64]*link)}
+	f := r.raft.GetConfiguration() // never fails: it reads a copy
+	for _, s := range f.Configuration().Servers {
+		p := Peer{ID: memberID(s.ID), Addr: string(s.Address)}
+		m.voters = append(m.voters, p.ID)
+		if p.ID == r.cfg.ID {
+			continue
+		}
+		m.peers = append(m.peers, p)
+		m.nudgers = append(m.nudgers, &nudger{peer: p, wake: make(chan struct{}, 1)})
+		m.links[p.ID] = &link{peer: p, port: r.port, onUp: r.peerUp, onLost: r.peerLost, waiting: make(map[uint64]chan<- answer)}
+	}
+	r.lost = make(chan uint64, len(m.peers))
+	v := new(view)
+	v.ctx, v.cancel = context.WithCancel(r.closing)
+	r.view.Store(v)
+	r.members.Store(m)
+}
+
+// start runs all loops. DESIGN.md lists them.
+func (r *Replica) start() {
+	bell := make(chan raft.Observation, 1)
+	r.raft.RegisterObserver(raft.NewObserver(bell, false, func(o *raft.Observation) bool {
+		switch o.Data.(type) {
+		case raft.LeaderObservation, raft.RaftState:
+			return true
+		}
+		return false
+	}))
+	ctx := r.closing
+	r.loops.Go(func() { r.watch(ctx, bell) })
+	r.loops.Go(func() { r.send(ctx) })
+	r.loops.Go(func() { r.joiner.run(ctx) })
+	r.loops.Go(r.joiner.reap)
+	r.loops.Go(func() { r.confirmLoop(ctx) })
+	r.loops.Go(func() { r.hurryLoop(ctx) })
+	r.loops.Go(func() { r.snapLoop(ctx) })
+	for _, l := range r.members.Load().links {
+		r.loops.Go(func() { l.run(ctx) })
+	}
+	for _, n := range r.members.Load().nudgers {
+		r.loops.Go(func() { r.nudgeLoop(ctx, n) })
+	}
+	if r.port != nil {
+		r.port.start()
+	}
+	go r.supervise()
+}
+
+// peerUp and peerLost are called by the links.
+func (r *Replica) peerUp(uint64) { signal(r.linkUp) }
+
+func (r *Replica) peerLost(id uint64) {
+	select {
+	case r.lost <- id:
+	default: // as many notices wait as there are peers
+	}
+}

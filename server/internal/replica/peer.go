@@ -1,0 +1,185 @@
+package replica
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+)
+
+// Everything between members runs over one port. Whoever dials says hello first:
+//
+//	0 "docent" · 6 protocol version · 7 what the connection is for · 8 id of the dialer · 16 id of the member it means
+//
+// There is no answer; a hello that is not right is closed.
+const (
+	helloSize    = 24
+	helloMagic   = "docent"
+	peerProtocol = 1
+	helloWait    = 3 * time.Second
+)
+
+type purpose byte
+
+const (
+	forRaft    purpose = 'r' // raft's own transport
+	forCalls   purpose = 'c' // requests and answers (link.go)
+	forBatches purpose = 'b' // forwarded batches, one way (forward.go)
+)
+
+func appendHello(b []byte, p purpose, from, to uint64) []byte {
+	b = append(b, helloMagic...)
+	b = append(b, peerProtocol, byte(p))
+	b = binary.LittleEndian.AppendUint64(b, from)
+	return binary.LittleEndian.AppendUint64(b, to)
+}
+
+func readHello(r io.Reader) (p purpose, from, to uint64, err error) {
+	b := make([]byte, helloSize)
+	if _, err := io.ReadFull(r, b); err != nil {
+		return 0, 0, 0, err
+	}
+	if string(b[:6]) != helloMagic {
+		return 0, 0, 0, errors.New("not a docent server")
+	}
+	if b[6] != peerProtocol {
+		return 0, 0, 0, fmt.Errorf("peer protocol %d, ours is %d", b[6], peerProtocol)
+	}
+	return purpose(b[7]), binary.LittleEndian.Uint64(b[8:]), binary.LittleEndian.Uint64(b[16:]), nil
+}
+
+// port is the peer port: it accepts connections, reads the hello and hands each to whom it is for. It keeps all
+// connections, dialed ones too, so that closing it ends every read and write on them.
+type port struct {
+	id      uint64
+	ln      net.Listener
+	dialer  func(context.Context, string) (net.Conn, error)
+	member  func(id uint64) bool
+	serve   map[purpose]func(ctx context.Context, c net.Conn, from uint64)
+	log     *slog.Logger
+	ctx     context.Context
+	cancel  context.CancelFunc
+	handles sync.WaitGroup
+
+	mu    sync.Mutex // guards conns
+	conns map[*peerConn]struct{}
+}
+
+// peerConn leaves the port's books when it is closed.
+type peerConn struct {
+	net.Conn
+	port *port
+}
+
+func (c *peerConn) Close() error {
+	c.port.mu.Lock()
+	delete(c.port.conns, c)
+	c.port.mu.Unlock()
+	return c.Conn.Close()
+}
+
+func newPort(id uint64, ln net.Listener, dial func(context.Context, string) (net.Conn, error),
+	member func(uint64) bool, log *slog.Logger) *port {
+	p := &port{id: id, ln: ln, dialer: dial, member: member, log: log, conns: make(map[*peerConn]struct{}),
+		serve: make(map[purpose]func(context.Context, net.Conn, uint64))}
+	p.ctx, p.cancel = context.WithCancel(context.Background())
+	return p
+}
+
+// track enters a connection in the books, or closes it if the port is closed already.
+func (p *port) track(c net.Conn) (net.Conn, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.conns == nil {
+		return nil, errors.Join(ErrClosed, c.Close())
+	}
+	pc := &peerConn{Conn: c, port: p}
+	p.conns[pc] = struct{}{}
+	return pc, nil
+}
+
+// start accepts until the port is closed.
+func (p *port) start() { p.handles.Go(p.accept) }
+
+func (p *port) accept() {
+	for {
+		c, err := p.ln.Accept()
+		if p.ctx.Err() != nil {
+			if err == nil {
+				c.Close()
+			}
+			return
+		}
+		if err != nil {
+			p.log.Warn("peer port: accept", "err", err)
+			select {
+			case <-time.After(50 * time.Millisecond): // out of descriptors, most likely: do not spin
+			case <-p.ctx.Done():
+			}
+			continue
+		}
+		if c, err = p.track(c); err == nil {
+			p.handles.Go(func() { p.handle(c) })
+		}
+	}
+}
+
+// handle reads the hello and serves the connection. It closes what is not from a member to us.
+func (p *port) handle(c net.Conn) {
+	c.SetDeadline(time.Now().Add(helloWait))
+	use, from, to, err := readHello(c)
+	serve := p.serve[use]
+	switch {
+	case err != nil:
+	case to != p.id:
+		err = fmt.Errorf("it looks for member %d", to)
+	case !p.member(from):
+		err = fmt.Errorf("member %d is not one of ours", from)
+	case serve == nil:
+		err = fmt.Errorf("unknown purpose %q", byte(use))
+	}
+	if err != nil {
+		p.log.Debug("peer port: connection refused", "from", c.RemoteAddr().String(), "err", err)
+		c.Close()
+		return
+	}
+	c.SetDeadline(time.Time{})
+	serve(p.ctx, c, from)
+}
+
+// dial connects to a member's peer port and says hello.
+func (p *port) dial(ctx context.Context, addr string, to uint64, use purpose) (net.Conn, error) {
+	c, err := p.dialer(ctx, addr)
+	if err != nil {
+		return nil, err
+	}
+	if c, err = p.track(c); err != nil {
+		return nil, err
+	}
+	c.SetWriteDeadline(time.Now().Add(helloWait))
+	if _, err := c.Write(appendHello(nil, use, p.id, to)); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	c.SetWriteDeadline(time.Time{})
+	return c, nil
+}
+
+// close ends all connections and waits for those who serve them.
+func (p *port) close() error {
+	p.cancel()
+	err := p.ln.Close()
+	p.mu.Lock()
+	conns := p.conns
+	p.conns = nil
+	p.mu.Unlock()
+	for c := range conns {
+		c.Conn.Close()
+	}
+	p.handles.Wait()
+	return err
+}

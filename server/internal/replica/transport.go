@@ -1,0 +1,71 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// streams is raft's part of the peer port (a raft.StreamLayer).
+type streams struct {
+	port  *port
+	addr  address
+	ids   func(raft.ServerAddress) (uint64, bool)
+	conns chan net.Conn
+	done  chan struct{}
+	once  sync.Once
+}
+
+// address is the address that the other members know us by; the listener's own may be a wildcard.
+type address string
+
+func (address) Network() string  { return "tcp" }
+func (a address) String() string { return string(a) }
+
+func newStreams(p *port, addr string, ids func(raft.ServerAddress) (uint64, bool)) *streams {
+	s := &streams{port: p, addr: address(addr), ids: ids, conns: make(chan net.Conn), done: make(chan struct{})}
+	p.serve[forRaft] = func(ctx context.Context, c net.Conn, _ uint64) {
+		select {
+		case s.conns <- c:
+		case <-ctx.Done():
+			c.Close()
+		case <-s.done:
+			c.Close()
+		}
+	}
+	return s
+}
+
+// Accept returns the next connection that another member's raft opened.
+func (s *streams) Accept() (net.Conn, error) {
+	select {
+	case c := <-s.conns:
+		return c, nil
+	case <-s.done:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close ends Accept; the port closes the connections.
+func (s *streams) Close() error {
+	s.once.Do(func() { close(s.done) })
+	return nil
+}
+
+// Addr is the address the other members know us by.
+func (s *streams) Addr() net.Addr { return s.addr }
+
+// Dial connects to another member's raft.
+func (s *streams) Dial(addr raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
+	id, ok := s.ids(addr)
+	if !ok {
+		return nil, errors.New("no member has the address " + string(addr))
+	}
+	ctx, cancel := context.WithTimeout(s.port.ctx, timeout)
+	defer cancel()
+	return s.port.dial(ctx, string(addr), id, forRaft)
+}

@@ -1,0 +1,133 @@
+package storage
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"time"
+
+	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
+)
+
+// lockWait is how long Open waits for the folder's lock: a process just killed may still be letting go of it.
+const lockWait = 200 * time.Millisecond
+
+// stable keeps a few values in bbolt, each with a checksum of key and value, for bbolt's pages have none.
+type stable struct {
+	db *bbolt.DB
+}
+
+func bucketName() []byte { return []byte("docent") }
+
+func openStable(path string) (_ *stable, err error) {
+	defer func() {
+		// bbolt panics on some damage that its own checks do not see.
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%s: %w (%v)", path, ErrDamaged, p)
+		}
+	}()
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockWait})
+	switch {
+	case errors.Is(err, berrors.ErrTimeout):
+		return nil, ErrInUse
+	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrChecksum), errors.Is(err, berrors.ErrVersionMismatch):
+		return nil, fmt.Errorf("%s: %w (%w)", path, ErrDamaged, err)
+	case err != nil:
+		return nil, err
+	}
+	s := &stable{db: db}
+	if err := s.check(path); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return s, nil
+}
+
+// check makes the bucket, and reads every value once.
+func (s *stable) check(path string) error {
+	err := s.db.Update(func(tx *bbolt.Tx) error {
+		b, err := tx.CreateBucketIfNotExists(bucketName())
+		if err != nil {
+			return err
+		}
+		return b.ForEach(func(k, v []byte) error {
+			_, err := unseal(k, v)
+			return err
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
+func seal(key, val []byte) []byte {
+	crc := crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, val)
+	return append(binary.LittleEndian.AppendUint32(nil, crc), val...)
+}
+
+func unseal(key, sealed []byte) ([]byte, error) {
+	if len(sealed) < 4 {
+		return nil, fmt.Errorf("value of %q: %w", key, ErrDamaged)
+	}
+	val := sealed[4:]
+	if crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, val) != binary.LittleEndian.Uint32(sealed) {
+		return nil, fmt.Errorf("value of %q: %w", key, ErrDamaged)
+	}
+	return append([]byte(nil), val...), nil
+}
+
+// Set keeps val under key, durably.
+func (s *stable) Set(key, val []byte) error {
+	return s.db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(bucketName()).Put(key, seal(key, val)) })
+}
+
+// Get returns what is kept under key, nil if nothing is.
+func (s *stable) Get(key []byte) (val []byte, err error) {
+	err = s.db.View(func(tx *bbolt.Tx) error {
+		if v := tx.Bucket(bucketName()).Get(key); v != nil {
+			val, err = unseal(key, v)
+		}
+		return err
+	})
+	return val, err
+}
+
+// SetUint64 keeps val under key, durably.
+func (s *stable) SetUint64(key []byte, val uint64) error {
+	return s.Set(key, binary.BigEndian.AppendUint64(nil, val))
+}
+
+// GetUint64 returns what is kept under key, 0 if nothing is.
+func (s *stable) GetUint64(key []byte) (uint64, error) {
+	v, err := s.Get(key)
+	if err != nil || len(v) == 0 {
+		return 0, err
+	}
+	if len(v) != 8 {
+		return 0, fmt.Errorf("value of %q is not a number: %w", key, ErrDamaged)
+	}
+	return binary.BigEndian.Uint64(v), nil
+}
+
+// identify makes the folder the member's at the first start, checks that it is at later ones, and counts the start.
+func (s *stable) identify(dir string, id uint64) (incarnation uint64, err error) {
+	member, starts := []byte("member"), []byte("incarnation")
+	found, err := s.GetUint64(member)
+	if err != nil {
+		return 0, err
+	}
+	if found == 0 {
+		if err := s.SetUint64(member, id); err != nil {
+			return 0, err
+		}
+	} else if found != id {
+		return 0, &WrongMemberError{Dir: dir, Want: id, Found: found}
+	}
+	n, err := s.GetUint64(starts)
+	if err != nil {
+		return 0, err
+	}
+	return n + 1, s.SetUint64(starts, n+1)
+}
