@@ -26,11 +26,9 @@ const (
 	drainBytes   = 1 << 20
 )
 
-// A conn is a client's connection. Its reader decodes requests, carries out reads at once when nothing is in flight
-// before them, and proposes writes. Its writer answers, in order, what had to wait. Watch events are appended by the
-// goroutine that applies the log.
-//
-// Locks are taken in the order state.mu, watch table, conn.mu.
+// A conn is a client's connection. Its reader decodes requests, carries out reads when nothing is in flight before
+// them, and proposes writes; answers and events that come later are appended by the goroutine that applies the log.
+// The writer hands to the kernel what the reader does not.
 type conn struct {
 	srv    *Server
 	nc     net.Conn
@@ -50,13 +48,14 @@ type conn struct {
 	mu     sync.Mutex // guards the fields below
 	below  sync.Cond  // on mu: queue or out got shorter, or the connection ended
 	queue  slotQueue  // requests not answered yet, in the order sent
+	ran    int        // how many of them have been carried out, behind a ping that is held
 	out    []byte     // encoded, not yet handed to the kernel
 	spare  []byte     // the buffer out is swapped with
 	closed bool
 	last   bool // close when out is flushed
 
 	flushing sync.Mutex    // held while writing to the socket
-	wake     chan struct{} // of capacity 1: there is something to answer or to flush
+	wake     chan struct{} // of capacity 1: there is something to flush
 	done     chan struct{} // closed with the connection
 }
 
@@ -207,7 +206,6 @@ func (c *conn) writeLoop() {
 		case <-c.done:
 			return
 		}
-		c.answer()
 		if err := c.flush(); err != nil {
 			c.close()
 			return
@@ -278,12 +276,13 @@ func (c *conn) deliver(e *tree.Event, typ wire.EventType, path string) {
 	if c.closed {
 		return
 	}
-	if len(c.out) > maxOutEvents {
+	if len(*c.eventsLocked()) > maxOutEvents {
 		c.srv.log.Warn("client does not take its watch events, connection closed", "remote", c.remote, "session", sessionID(c.session))
 		c.closeLocked()
 		return
 	}
-	c.out = appendEvent(c.out, e.Zxid, typ, path)
+	b := c.eventsLocked()
+	*b = appendEvent(*b, e.Zxid, typ, path)
 	c.stats.sent.Add(1)
 }
 

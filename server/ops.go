@@ -63,8 +63,8 @@ func (c *conn) request(frame []byte) error {
 	s := &slot{conn: c, xid: h.Xid, op: h.Op, start: time.Now()}
 	switch h.Op {
 	case wire.OpPing:
-		s.xid = wire.XidPing
-		c.enqueue(s)
+		s.xid, s.held, s.read = wire.XidPing, true, pong
+		c.read(s)
 		c.srv.toucher.ping(s)
 		return nil
 	case wire.OpAuth:
@@ -97,16 +97,6 @@ func (c *conn) request(frame []byte) error {
 		c.read(s)
 	}
 	return nil
-}
-
-// read carries a read out at once, or queues it behind what is in flight.
-func (c *conn) read(s *slot) {
-	if c.idle() {
-		c.answerRead(s)
-		return
-	}
-	c.enqueue(s)
-	c.signal() // what was before it may have been answered meanwhile
 }
 
 // propose sends a write on its way to the log.
@@ -157,7 +147,7 @@ func (c *conn) addID(id wire.ID) {
 	c.ids.Store(&ids)
 }
 
-// appendResult appends the reply to a write, or to a ping.
+// appendResult appends the reply to a write.
 func appendResult(b []byte, s *slot) []byte {
 	res := &s.result
 	b = wire.ReplyHeader{Xid: s.xid, Zxid: res.Zxid, Err: res.Err}.Append(b)

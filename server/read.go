@@ -217,6 +217,9 @@ func refuseUnknown(r *readCall) {
 	r.err, r.zxid = wire.ErrUnimplemented, &zxid
 }
 
+// pong answers a ping: with the last zxid applied, and nothing else.
+func pong(*readCall) {}
+
 func authOK(r *readCall) { r.zxid = new(int64) }
 
 func authFailed(r *readCall) { r.err, r.zxid = wire.ErrAuthFailed, new(int64) }

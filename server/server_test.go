@@ -58,7 +58,7 @@ func TestTrap2_AnswersComeInOrder(t *testing.T) {
 			t.Fatalf("xid %d: %v", xid, h.Err)
 		}
 		if h.Zxid != 0 && h.Zxid < zxid {
-			t.Fatalf("zxid went from %d to %d", zxid, h.Zxid)
+			t.Fatalf("xid %d: zxid went from %d to %d", xid, zxid, h.Zxid)
 		}
 		zxid = max(zxid, h.Zxid)
 	}
@@ -422,6 +422,36 @@ func TestStartRefusesBadConfigurations(t *testing.T) {
 			t.Errorf("started, want an error with %q", want)
 		} else if !strings.Contains(err.Error(), want) {
 			t.Errorf("error %q, want one with %q", err, want)
+		}
+	}
+}
+
+// A read between two pipelined writes shows the first and not the second, though both are applied at once.
+func TestGuaranteeS3_ReadsKeepTheirPlaceBetweenWrites(t *testing.T) {
+	r := connect(t, start(t))
+	r.want(wire.OK, wire.OpCreate, createBody("/a", "", 0))
+	type ask struct {
+		xid  int32
+		want string
+	}
+	var asked []ask
+	for i := range 300 {
+		r.request(wire.OpSetData, setBody("/a", fmt.Sprint(i), -1))
+		if i%7 == 0 {
+			r.send(wire.RequestHeader{Op: wire.OpPing}.Append(nil))
+		}
+		asked = append(asked, ask{r.request(wire.OpGetData, watchBody("/a", true)), fmt.Sprint(i)})
+	}
+	for _, a := range asked {
+		r.reply(a.xid - 1)
+		if i := a.xid - 2; i/2%7 == 0 {
+			r.reply(wire.XidPing)
+		}
+		h, dec := r.reply(a.xid)
+		var resp wire.GetDataResponse
+		resp.Decode(dec)
+		if string(resp.Data) != a.want || resp.Stat.Mzxid > h.Zxid {
+			t.Fatalf("xid %d: read %q at zxid %d of %d, want %q", a.xid, resp.Data, resp.Stat.Mzxid, h.Zxid, a.want)
 		}
 	}
 }

@@ -119,7 +119,7 @@ func (c *conn) handshake(x *tree.Txn) (tree.Result, error) {
 		select {
 		case <-c.wake:
 			c.mu.Lock()
-			done := s.done
+			done := s.applied
 			c.mu.Unlock()
 			if done {
 				return s.result, nil
@@ -213,7 +213,6 @@ func (t *toucher) touch(ctx context.Context, slots []*slot) (left []*slot) {
 		t.srv.log.Debug("sessions could not be reported to the leader", "sessions", len(slots), "error", err)
 		resp = make([]byte, len(slots))
 	}
-	zxid := t.srv.zxid()
 	for i, s := range slots {
 		switch {
 		case s.op != wire.OpPing:
@@ -222,7 +221,7 @@ func (t *toucher) touch(ctx context.Context, slots []*slot) (left []*slot) {
 				left = append(left, s)
 			}
 		default:
-			s.complete(tree.Result{Zxid: zxid})
+			s.confirm()
 			s.conn.signal()
 		}
 	}

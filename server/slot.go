@@ -7,22 +7,27 @@ import (
 	"github.com/docent-io/docent/server/internal/tree"
 )
 
-// A slot is the place of one request in its connection's order of answers.
+// A slot is the place of one request in its connection's order.
+//
+// A request is carried out in its turn: a write when the log applies it, a read when every write before it has been
+// applied and none behind it, so at the latest by the goroutine that applies the write before it. Answers leave in the
+// same order. Only an unconfirmed ping lets requests behind it be carried out first; their answers, and the events that
+// come meanwhile, wait in buf.
 type slot struct {
 	conn  *conn
 	xid   int32
 	op    wire.Op
 	start time.Time
+	last  bool // close the connection behind this answer
 
-	// read, if set, makes the answer when the slot's turn has come. Else the answer is the result of a write, or none
-	// (ping): it is there once done is set.
-	read readFunc
-	req  any // what read is about
+	read readFunc // makes the answer; nil for a write
+	req  any      // what read is about; of a sync, the path
 
-	done   bool        // guarded by conn.mu
-	result tree.Result // of a write; set before done
-	moved  bool        // the session has moved to another connection: close this one without a reply
-	last   bool        // close the connection behind this answer
+	// Guarded by conn.mu.
+	applied bool        // of a write: result is there
+	result  tree.Result // of a write
+	held    bool        // of a ping: not confirmed by the leader yet
+	buf     []byte      // the answer of a request that was carried out behind a held one
 }
 
 // slotQueue is a queue that reuses its memory.
@@ -31,8 +36,8 @@ type slotQueue struct {
 	head  int
 }
 
-func (q *slotQueue) len() int     { return len(q.slots) - q.head }
-func (q *slotQueue) first() *slot { return q.slots[q.head] }
+func (q *slotQueue) len() int       { return len(q.slots) - q.head }
+func (q *slotQueue) at(i int) *slot { return q.slots[q.head+i] }
 
 func (q *slotQueue) push(s *slot) {
 	if q.head > 0 && len(q.slots) == cap(q.slots) {
@@ -51,61 +56,107 @@ func (q *slotQueue) pop() {
 	}
 }
 
-// enqueue gives a request its place. Only the reader calls it.
+// enqueue gives a write its place. Only the reader calls it.
 func (c *conn) enqueue(s *slot) {
 	c.mu.Lock()
 	c.queue.push(s)
 	c.mu.Unlock()
 }
 
-// idle tells whether everything before the next request has been answered. Only the reader adds to the queue, so for
-// it the answer stays true.
-func (c *conn) idle() bool {
+// read gives a read its place, and carries it out if nothing is before it.
+func (c *conn) read(s *slot) {
+	st := &c.srv.state
+	st.mu.RLock()
+	defer st.mu.RUnlock()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.queue.len() == 0
-}
-
-// complete gives a slot its result. It is called while the log is applied; the caller wakes the connection afterwards.
-func (s *slot) complete(res tree.Result) {
-	c := s.conn
-	c.mu.Lock()
-	s.result, s.done = res, true
-	c.mu.Unlock()
-}
-
-// answer appends the answers that are due, in order. Only the writer calls it.
-func (c *conn) answer() {
-	for {
-		c.mu.Lock()
-		if c.closed || c.queue.len() == 0 {
-			c.mu.Unlock()
-			return
-		}
-		s := c.queue.first()
-		switch {
-		case s.read != nil:
-			c.mu.Unlock()
-			c.answerRead(s)
-			continue
-		case !s.done:
-			c.mu.Unlock()
-			return
-		case s.moved || s.result.Err == wire.ErrSessionMoved:
-			c.closeLocked()
-			c.mu.Unlock()
-			return
-		}
-		start := len(c.out)
-		c.out = wire.BeginFrame(c.out)
-		c.out = appendResult(c.out, s)
-		c.out = wire.EndFrame(c.out, start)
-		c.popLocked(s)
-		c.mu.Unlock()
+	if !c.closed {
+		c.queue.push(s)
+		c.runLocked()
 	}
 }
 
-// popLocked removes the slot that was just answered.
+// complete gives a write its result and carries out the reads behind it. It is called while the log is applied; the
+// caller wakes the connection afterwards.
+func (s *slot) complete(res tree.Result) {
+	c := s.conn
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s.result, s.applied = res, true
+	if !c.closed {
+		c.runLocked()
+	}
+}
+
+// confirm lets a ping be answered. The caller wakes the connection afterwards.
+func (s *slot) confirm() {
+	c := s.conn
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s.held = false
+	for c.ran > 0 && !c.queue.at(0).held {
+		s := c.queue.at(0)
+		c.out = append(c.out, s.buf...)
+		c.ran--
+		c.popLocked(s)
+	}
+}
+
+// runLocked carries out what is due: everything up to the next write that has not been applied. The caller holds
+// state.mu, in whatever way, and c.mu; so what is applied later, its events included, comes behind.
+//
+// Watches are registered under c.mu here, while Fire takes the table's lock first and c.mu then; the two never meet,
+// for Fire is called under the write lock of state.mu.
+func (c *conn) runLocked() {
+	for c.ran < c.queue.len() {
+		s := c.queue.at(c.ran)
+		if s.read == nil && !s.applied {
+			return
+		}
+		if s.result.Err == wire.ErrSessionMoved {
+			c.closeLocked()
+			return
+		}
+		if c.ran > 0 || s.held {
+			s.buf = c.appendReply(s.buf, s)
+			c.ran++
+			continue
+		}
+		c.out = c.appendReply(c.out, s)
+		c.popLocked(s)
+	}
+}
+
+func (c *conn) appendReply(b []byte, s *slot) []byte {
+	if s.read != nil {
+		return c.appendRead(b, s)
+	}
+	start := len(b)
+	return wire.EndFrame(appendResult(wire.BeginFrame(b), s), start)
+}
+
+// appendRead carries out a read and appends its answer.
+func (c *conn) appendRead(b []byte, s *slot) []byte {
+	st := &c.srv.state
+	r := readCall{conn: c, tree: st.tree, watches: st.watches, req: s.req}
+	s.read(&r)
+	h := wire.ReplyHeader{Xid: s.xid, Zxid: st.tree.Zxid(), Err: r.err}
+	if r.zxid != nil {
+		h.Zxid = *r.zxid
+	}
+	for _, e := range r.events {
+		b = appendEvent(b, -1, e.Type, e.Path)
+		c.stats.sent.Add(1)
+	}
+	start := len(b)
+	b = h.Append(wire.BeginFrame(b))
+	if r.err == wire.OK && r.reply != nil {
+		b = r.reply(&r, b)
+	}
+	return wire.EndFrame(b, start)
+}
+
+// popLocked removes the first slot, whose answer is in out.
 func (c *conn) popLocked(s *slot) {
 	c.queue.pop()
 	c.below.Signal()
@@ -116,42 +167,11 @@ func (c *conn) popLocked(s *slot) {
 	}
 }
 
-// answerRead carries out a read and appends its answer, under the tree's lock: what is applied later, its events
-// included, comes behind it. The reader calls it when nothing is in flight, the writer when the slot is first in line.
-func (c *conn) answerRead(s *slot) {
-	st := &c.srv.state
-	st.mu.RLock()
-	defer st.mu.RUnlock()
-	r := readCall{conn: c, tree: st.tree, watches: st.watches, req: s.req}
-	s.read(&r)
-	h := wire.ReplyHeader{Xid: s.xid, Zxid: st.tree.Zxid(), Err: r.err}
-	if r.zxid != nil {
-		h.Zxid = *r.zxid
+// eventsLocked returns the buffer that an event is to be appended to: behind the answers of all requests that have
+// been carried out.
+func (c *conn) eventsLocked() *[]byte {
+	if c.ran > 0 {
+		return &c.queue.at(c.ran - 1).buf
 	}
-
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
-		return
-	}
-	for _, e := range r.events {
-		c.out = appendEvent(c.out, -1, e.Type, e.Path)
-		c.stats.sent.Add(1)
-	}
-	start := len(c.out)
-	c.out = wire.BeginFrame(c.out)
-	c.out = h.Append(c.out)
-	if r.err == wire.OK && r.reply != nil {
-		c.out = r.reply(&r, c.out)
-	}
-	c.out = wire.EndFrame(c.out, start)
-	if c.queue.len() > 0 {
-		c.popLocked(s)
-		return
-	}
-	c.stats.answered(s)
-	c.srv.stats.answered(s)
-	if s.last {
-		c.last = true
-	}
+	return &c.out
 }
