@@ -1,0 +1,8 @@
+//go:build !linux
+
+package client
+
+import "time"
+
+// bootTime has no equal here: a machine that was asleep is noticed by its servers only.
+func bootTime() (time.Duration, bool) { return 0, false }

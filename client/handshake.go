@@ -1,0 +1,276 @@
+package client
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/docent-io/docent/internal/wire"
+)
+
+// setWatchesMax bounds the text of the paths in one request that sets watches again; servers take frames of 1 MiB, and
+// other clients send as much.
+const setWatchesMax = 120 << 10
+
+// dial makes a connection to one address, with TLS if configured. ctx bounds it.
+func (c *core) dial(ctx context.Context, h host) (net.Conn, error) {
+	nc, err := c.cfg.DialContext(ctx, "tcp", h.addr)
+	if err != nil || c.cfg.TLS == nil {
+		return nc, err
+	}
+	cfg := c.cfg.TLS.Clone()
+	if cfg.ServerName == "" {
+		cfg.ServerName = h.name
+	}
+	tc := tls.Client(nc, cfg)
+	if err := tc.HandshakeContext(ctx); err != nil {
+		nc.Close()
+		return nil, err
+	}
+	return tc, nil
+}
+
+// hello sends the connect request and returns its answer. Nothing else may be sent before that: a server that answers
+// "expired" closes at once, and what had been sent would make its answer get lost.
+func (c *conn) hello(req *wire.ConnectRequest, limit int) (*wire.ConnectResponse, error) {
+	frame := wire.EndFrame(req.Append(wire.BeginFrame(nil)), 0)
+	if _, err := c.nc.Write(frame); err != nil {
+		return nil, err
+	}
+	answer, err := wire.ReadFrame(c.br, nil, limit)
+	if err != nil {
+		return nil, fmt.Errorf("no answer to the connect request: %w", err)
+	}
+	var r wire.Reader
+	r.Reset(answer)
+	resp := new(wire.ConnectResponse)
+	resp.Decode(&r)
+	if err := r.Err(); err != nil {
+		return nil, fmt.Errorf("%w: answer to the connect request: %w", ErrProtocol, err)
+	}
+	return resp, nil
+}
+
+// prepare makes a connection ready for the requests of its session: identities first, then the watches.
+func (c *conn) prepare() error {
+	for _, a := range c.s.core.cfg.Auth {
+		m := wire.AuthRequest{Scheme: a.Scheme, Auth: a.Data}
+		code, err := c.exchange(wire.XidAuth, wire.OpAuth, m.Append)
+		if err != nil {
+			return fmt.Errorf("authenticating with scheme %s: %w", a.Scheme, err)
+		}
+		if code != 0 {
+			return fmt.Errorf("authenticating with scheme %s: %w", a.Scheme, code)
+		}
+	}
+	return c.setWatches()
+}
+
+// setWatches sets the session's watches again, in portions. Those whose node has changed meanwhile fire before the
+// answer.
+func (c *conn) setWatches() error {
+	all, streams := c.s.watches.snapshot()
+	op := wire.OpSetWatches
+	if len(all.Persistent)+len(all.Recursive) > 0 {
+		op = wire.OpSetWatches2 // servers before 3.6 do not know it
+	}
+	zxid := c.s.zxid.Load()
+	for part, more := cutWatches(&all); more; part, more = cutWatches(&all) {
+		part.RelativeZxid = zxid
+		code, err := c.exchange(c.handshakeXid(), op, func(b []byte) []byte { return part.Append(b, op) })
+		if err == nil && code != 0 {
+			err = code
+		}
+		if err != nil {
+			return fmt.Errorf("setting watches again: %w", err)
+		}
+	}
+	for _, st := range streams {
+		st.resync()
+	}
+	return nil
+}
+
+// cutWatches takes a portion out of all; more is false if there was nothing left.
+func cutWatches(all *wire.SetWatchesRequest) (part wire.SetWatchesRequest, more bool) {
+	size := 0
+	cut := func(from, to *[]string) {
+		n := 0
+		for ; n < len(*from) && size < setWatchesMax; n++ {
+			size += 4 + len((*from)[n])
+		}
+		*to, *from = (*from)[:n], (*from)[n:]
+		more = more || n > 0
+	}
+	cut(&all.Data, &part.Data)
+	cut(&all.Exist, &part.Exist)
+	cut(&all.Child, &part.Child)
+	cut(&all.Persistent, &part.Persistent)
+	cut(&all.Recursive, &part.Recursive)
+	return part, more
+}
+
+func (c *conn) handshakeXid() int32 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.nextXid()
+}
+
+// exchange sends one request and reads until its answer, delivering events on the way. It is for the time before the
+// loops run. The silence it bears is that of a connection in use.
+func (c *conn) exchange(xid int32, op wire.Op, body func([]byte) []byte) (Code, error) {
+	frame := wire.RequestHeader{Xid: xid, Op: op}.Append(wire.BeginFrame(nil))
+	frame = wire.EndFrame(body(frame), 0)
+	guard := time.AfterFunc(c.s.core.cfg.readTimeout(c.s.granted()), func() { c.nc.Close() })
+	defer guard.Stop()
+	if _, err := c.nc.Write(frame); err != nil {
+		return 0, err
+	}
+	for {
+		answer, err := c.readFrame()
+		if err != nil {
+			return 0, err
+		}
+		var r wire.Reader
+		r.Reset(answer)
+		var h wire.ReplyHeader
+		h.Decode(&r)
+		switch {
+		case r.Err() != nil:
+			return 0, fmt.Errorf("%w: %w", ErrProtocol, r.Err())
+		case h.Xid == xid:
+			return Code(h.Err), nil
+		case h.Xid != wire.XidNotification:
+			return 0, fmt.Errorf("%w: a reply to request %d, which is not the next", ErrProtocol, h.Xid)
+		}
+		if err := c.notify(h.Zxid, &r); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// errAgain asks for another attempt at the same address, at once.
+var errAgain = errors.New("the earlier session has ended")
+
+// attempt tries one address: to close a session left over, to re-attach the present one, or to begin a new one. It
+// returns a connection that is ready, or errAgain when a server has told that the session it was to attach is no more.
+func (c *core) attempt(parent context.Context, h host) (*conn, error) {
+	ctx, cancel := context.WithTimeout(parent, c.cfg.ConnectTimeout)
+	defer cancel()
+	nc, err := c.dial(ctx, h)
+	if err != nil {
+		return nil, err
+	}
+	cn := newConn(nc, h.addr)
+	if err = c.attach(ctx, parent, cn); err != nil {
+		nc.Close()
+		if cause := context.Cause(ctx); cause != nil && !errors.Is(err, errAgain) {
+			err = fmt.Errorf("%w (%w)", cause, err)
+		}
+		return nil, err
+	}
+	return cn, nil
+}
+
+func (c *core) attach(ctx, parent context.Context, cn *conn) error {
+	defer context.AfterFunc(parent, func() { cn.nc.Close() })()
+	helloOver := context.AfterFunc(ctx, func() { cn.nc.Close() })
+	req := c.connectRequest()
+	sentAt := c.clock.now()
+	resp, err := cn.hello(req, c.cfg.MaxReply)
+	if !helloOver() && err == nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	gone := resp.Timeout <= 0 || resp.SessionID == 0
+	switch {
+	case gone && req.SessionID == 0:
+		return fmt.Errorf("%w: a new session was refused", ErrProtocol)
+	case gone:
+		c.forget()
+		return errAgain
+	case c.leftover != nil:
+		return c.closeLeftover(cn)
+	}
+	if err := c.admit(cn, resp, sentAt); err != nil {
+		return err
+	}
+	return cn.prepare()
+}
+
+// connectRequest asks for what is due: the session left over, so as to close it, the present one, or a new one.
+func (c *core) connectRequest() *wire.ConnectRequest {
+	req := &wire.ConnectRequest{
+		Timeout: int32(c.cfg.SessionTimeout.Milliseconds()), Password: make([]byte, wire.PasswordLen),
+		HasReadOnly: true, ReadOnly: c.cfg.AllowReadOnly,
+	}
+	t := c.cfg.Resume
+	switch {
+	case c.leftover != nil:
+		t = c.leftover
+	case c.session != nil:
+		t = &Ticket{c.session.id, c.session.password, c.session.zxid.Load()}
+	case c.begun:
+		t = nil
+	}
+	if t != nil {
+		req.SessionID, req.Password, req.LastZxidSeen = t.SessionID, t.Password, t.LastZxid
+	}
+	return req
+}
+
+// admit makes the session that the server granted the owner's.
+func (c *core) admit(cn *conn, resp *wire.ConnectResponse, sentAt time.Duration) error {
+	granted := time.Duration(resp.Timeout) * time.Millisecond
+	if c.cfg.RequireTimeout && granted != c.cfg.SessionTimeout || c.cfg.margin(granted) >= granted {
+		if c.session == nil && c.cfg.Resume == nil {
+			c.leftover = &Ticket{SessionID: resp.SessionID, Password: resp.Password}
+		}
+		return fmt.Errorf("%w: %v for %v", ErrTimeoutRefused, granted, c.cfg.SessionTimeout)
+	}
+	if c.session == nil {
+		zxid := int64(0)
+		if !c.begun && c.cfg.Resume != nil {
+			zxid = c.cfg.Resume.LastZxid
+		}
+		c.session = newSession(c, resp, zxid, sentAt)
+		c.begun = true
+		c.figures.sessions.Add(1)
+	} else if c.session.id != resp.SessionID {
+		return fmt.Errorf("%w: asked for session %#x, got %#x", ErrProtocol, uint64(c.session.id), uint64(resp.SessionID))
+	}
+	c.session.timeout.Store(int64(granted))
+	c.session.prove(sentAt)
+	cn.s, cn.readOnly = c.session, resp.ReadOnly
+	return nil
+}
+
+// closeLeftover ends a session that this client has given up, so that its ephemerals go now and not some time later.
+func (c *core) closeLeftover(cn *conn) error {
+	c.leftoverTries++
+	frame := wire.RequestHeader{Xid: 1, Op: wire.OpCloseSession}.Append(wire.BeginFrame(nil))
+	if _, err := cn.nc.Write(wire.EndFrame(frame, 0)); err != nil {
+		return err
+	}
+	guard := time.AfterFunc(c.cfg.ConnectTimeout, func() { cn.nc.Close() })
+	defer guard.Stop()
+	for {
+		answer, err := wire.ReadFrame(cn.br, nil, c.cfg.MaxReply)
+		if err != nil {
+			return err
+		}
+		var r wire.Reader
+		r.Reset(answer)
+		var h wire.ReplyHeader
+		h.Decode(&r)
+		if r.Err() == nil && h.Xid == 1 {
+			c.leftover = nil
+			return errAgain
+		}
+	}
+}
