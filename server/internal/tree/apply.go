@@ -56,6 +56,8 @@ func (a *application) run() Result {
 		return a.setACL(&a.x.ACL)
 	case wire.OpSync:
 		return Result{Err: a.fence}
+	case wire.OpCheck: // only in a multi
+		return Result{Err: wire.ErrUnimplemented}
 	}
 	r := a.one(a.x.Op, &a.x.One)
 	return Result{Err: r.Err, Path: r.Path, Stat: r.Stat}

@@ -80,7 +80,7 @@ func (re *restorer) record(first bool) error {
 
 func (re *restorer) session() error {
 	s := &session{Session: Session{
-		ID: re.r.Int64(), Timeout: re.r.Int32(), Epoch: re.r.Int32(), Used: re.r.Int64(), Password: bytes.Clone(re.r.Buffer()),
+		ID: re.r.Int64(), Timeout: re.r.Int32(), Epoch: re.r.Int32(), Password: bytes.Clone(re.r.Buffer()), Used: re.r.Int64(),
 	}}
 	if re.r.Err() == nil && (!isEphemeral(s.ID) || re.t.sessions[s.ID] != nil || len(re.t.nodes) > 0) {
 		return fmt.Errorf("session %#x is not possible here", s.ID)

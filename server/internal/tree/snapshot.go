@@ -52,7 +52,7 @@ func (s *Snapshot) WriteTo(w io.Writer) (int64, error) {
 	bw := newBlockWriter(w)
 	bw.b = wire.AppendInt64(append(bw.b, recordHead), s.zxid)
 	for i := range s.sessions {
-		bw.b = s.sessions[i].append(append(bw.b, recordSession))
+		bw.b = wire.AppendInt64(s.sessions[i].append(append(bw.b, recordSession)), s.sessions[i].Used)
 		bw.flush(blockSize)
 	}
 	acls := make(map[*aclList]int32)
@@ -94,11 +94,11 @@ func (s *Snapshot) byDepth() []*Node {
 	return sorted
 }
 
+// append appends all of the session but Used, which moves with the zxid.
 func (s *Session) append(b []byte) []byte {
 	b = wire.AppendInt64(b, s.ID)
 	b = wire.AppendInt32(b, s.Timeout)
 	b = wire.AppendInt32(b, s.Epoch)
-	b = wire.AppendInt64(b, s.Used)
 	return wire.AppendBuffer(b, s.Password)
 }
 
@@ -164,8 +164,8 @@ func (bw *blockWriter) write(p []byte) {
 	}
 }
 
-// Digest returns a hash over nodes and sessions, but not the zxid: equal trees have equal digests on every server.
-// It takes time in proportion to the tree.
+// Digest returns a hash over nodes and sessions, but not the zxid nor when sessions were used: equal trees have equal
+// digests on every server, and a failed transaction leaves it as it was. It takes time in proportion to the tree.
 func (t *Tree) Digest() uint64 {
 	var d digest
 	for _, s := range t.sessions {
