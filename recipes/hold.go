@@ -1,0 +1,143 @@
+package recipes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/docent-io/docent/client"
+)
+
+// Hold is something owned through an ephemeral node of a session: as long as its context lives, it is ours. The methods
+// may be called by several goroutines at once.
+type Hold struct {
+	line  Line
+	s     *client.Session
+	path  string
+	token uint64
+	ctx   context.Context // derived from the session's lease, so both end in one step
+	end   context.CancelCauseFunc
+	done  chan struct{} // closed when the goroutines that keep it have ended
+}
+
+func newHold(t *Ticket) (*Hold, error) {
+	ctx, end := context.WithCancelCause(t.s.Lease())
+	if ctx.Err() != nil {
+		end(nil)
+		return nil, context.Cause(ctx)
+	}
+	h := &Hold{line: t.line, s: t.s, path: t.path, token: t.token, ctx: ctx, end: end, done: make(chan struct{})}
+	go h.keep(t.own)
+	return h, nil
+}
+
+// Context ends when this is no longer ours, at the latest right before it can become somebody else's. Its cause is
+// ErrReleased after Release, ErrGone when the node was deleted by somebody, client.ErrSuspended in a strict line, and
+// otherwise the end of the session or of its lease: client.ErrSessionDeadline, ErrSessionExpired or ErrClosed.
+func (h *Hold) Context() context.Context { return h.ctx }
+
+// Token grows from holder to holder, also when the directory was deleted and made anew in between: it is the number of
+// the transaction that created our node (zk-ruby #34: sequence numbers start again). Let the resource check it.
+func (h *Hold) Token() uint64 { return h.token }
+
+// Session is the session that owns the node.
+func (h *Hold) Session() *client.Session { return h.s }
+
+// Path is the path of the node.
+func (h *Hold) Path() string { return h.path }
+
+// Valid tells whether this is ours at this moment, as far as can be known without asking anybody. It costs no request.
+func (h *Hold) Valid() bool { return h.ctx.Err() == nil && h.s.Remaining() > 0 }
+
+// Lost tells whether it has ended otherwise than by Release.
+func (h *Hold) Lost() bool {
+	return h.ctx.Err() != nil && !errors.Is(context.Cause(h.ctx), ErrReleased)
+}
+
+// Txn begins a transaction that is refused when this is no longer ours: its first operation checks for our node, whose
+// name is never used again.
+func (h *Hold) Txn() *client.Txn { return h.s.Txn().Check(h.path, -1) }
+
+// Set changes the data of our node.
+func (h *Hold) Set(ctx context.Context, data []byte) error {
+	_, err := h.s.Set(ctx, h.path, data, -1)
+	return err
+}
+
+// Release ends the context, with the cause ErrReleased, and then deletes the node. Nil means that the node is gone, or
+// goes with its session, which has ended. An error that matches client.ErrDeletePending means that this was not
+// confirmed before ctx ended: the deletion goes on in the background. It may be called again.
+func (h *Hold) Release(ctx context.Context) error {
+	h.end(ErrReleased) // before anybody else can be let in
+	<-h.done
+	if err := remove(ctx, h.s, h.path); err != nil {
+		return fmt.Errorf("release %s: %w", h.path, err)
+	}
+	return nil
+}
+
+// Bind returns a context with the values of ctx that ends when either ctx or the hold ends, with the cause of whichever
+// came first. An end of the hold shows in it without any delay.
+func (h *Hold) Bind(ctx context.Context) (context.Context, context.CancelFunc) {
+	both, end := context.WithCancelCause(h.ctx)
+	stop := context.AfterFunc(ctx, func() { end(context.Cause(ctx)) })
+	return bound{both, ctx}, func() { stop(); end(context.Canceled) }
+}
+
+// bound is a hold's context that knows the caller's values too.
+type bound struct {
+	context.Context
+	caller context.Context
+}
+
+func (b bound) Value(key any) any {
+	if v := b.Context.Value(key); v != nil {
+		return v
+	}
+	return b.caller.Value(key)
+}
+
+// keep watches over the node until the hold ends, and ends it when the node is gone. A hold that was lost is never
+// found again: if its session lives on after all, the node is deleted.
+func (h *Hold) keep(own *client.Watch) {
+	defer close(h.done)
+	if h.line.Strict {
+		strict := make(chan struct{})
+		go func() { defer close(strict); h.endWhenSuspended() }()
+		defer func() { <-strict }()
+	}
+	h.end(h.watch(own))
+	if h.Lost() && !errors.Is(context.Cause(h.ctx), ErrGone) {
+		// With a context that is over, this only leaves word with the session, which goes on until it is confirmed.
+		_ = h.s.DeleteGuaranteed(h.ctx, h.path)
+	}
+}
+
+// watch returns why the hold ends; it re-reads the node whenever its watch has fired.
+func (h *Hold) watch(own *client.Watch) error {
+	for {
+		select {
+		case <-own.Done():
+		case <-h.ctx.Done():
+			return context.Cause(h.ctx) // the watch ends by itself: with our node, or with the session
+		}
+		node, w, err := h.s.GetW(h.ctx, h.path)
+		switch {
+		case errors.Is(err, client.ErrNoNode):
+			return ErrGone
+		case err != nil:
+			return err
+		}
+		if own = w; h.line.Notice != nil {
+			h.line.Notice(node.Data)
+		}
+	}
+}
+
+func (h *Hold) endWhenSuspended() {
+	for state := range h.s.Client().States(h.ctx) {
+		if state == client.Suspended || state == client.Connecting {
+			h.end(client.ErrSuspended)
+		}
+	}
+}

@@ -1,0 +1,132 @@
+package recipes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/docent-io/docent/client"
+	"github.com/docent-io/docent/internal/zpath"
+)
+
+// Line is a queue of contenders in a directory: each is an ephemeral sequential node, and its number is its place. A
+// Line is a description; it holds nothing and may be copied and used by several goroutines at once.
+type Line struct {
+	Dir  string   // directory of the line; made as a container when it is missing, and never deleted by us
+	Kind string   // what the names of our places end in, ahead of the number: "lock-"
+	Also []string // further kinds that count as contenders: those of other libraries
+	Rule Rule     // whom a place waits for; nil means Predecessor
+
+	// Strict ends a hold as soon as the connection is lost, and not only when the session can no longer be relied on.
+	Strict bool
+	// Notice is told the data of a held place when somebody has changed it. It runs on the goroutine that keeps the
+	// hold, so it must not block, and it is not called after Release has returned.
+	Notice func(data []byte)
+}
+
+// Place is one contender of a line, as its node's name tells.
+type Place struct {
+	Name string // of the node, in the line's directory
+	Kind string // which of the line's kinds the name shows
+	Seq  int32  // the sequence number at the end of the name
+}
+
+// Rule says whom the contender at own has to wait for: it returns the index of another place of the line, or −1 when
+// it is that contender's turn. The line is in order, and own is an index of it. A rule is a pure function: it is asked
+// again after every wake-up, and must return −1 for the first of a line.
+type Rule func(line []Place, own int) (blocker int)
+
+// Predecessor is the rule of strict turns: wait for whoever is right ahead, whatever its kind.
+func Predecessor(_ []Place, own int) int { return own - 1 }
+
+// List reads who stands in line, in order. A directory that does not exist is an empty line.
+func (l Line) List(ctx context.Context, ops client.Ops, o ...client.ReadOption) ([]Place, error) {
+	children, _, err := ops.Children(ctx, l.Dir, o...)
+	if err != nil && !errors.Is(err, client.ErrNoNode) {
+		return nil, fmt.Errorf("list line: %w", err)
+	}
+	return l.order(children), nil
+}
+
+// Path returns the path of a place's node.
+func (l Line) Path(p Place) string { return zpath.Join(l.Dir, p.Name) }
+
+// order keeps of the children of a line's directory those that are recognised as contenders, in their order.
+//
+// The numbers are compared as a distance, not by size, because a counter that runs over goes on at −2³¹
+// (ZOOKEEPER-4372); and nothing but the number counts, because whatever else stands in the name says nothing about who
+// came first (ZOOKEEPER-2931). A child that matches no kind is a stranger and none of our business (CURATOR-43).
+func (l Line) order(children []string) []Place {
+	line := make([]Place, 0, len(children))
+	for _, name := range children {
+		if p, ok := l.recognise(name); ok {
+			line = append(line, p)
+		}
+	}
+	slices.SortFunc(line, func(a, b Place) int {
+		switch d := a.Seq - b.Seq; {
+		case d < 0:
+			return -1
+		case d > 0:
+			return 1
+		}
+		return 0
+	})
+	return line
+}
+
+func (l Line) recognise(name string) (Place, bool) {
+	if seq, ok := zpath.Sequence(name, l.Kind); ok {
+		return Place{Name: name, Kind: l.Kind, Seq: seq}, true
+	}
+	for _, kind := range l.Also {
+		if seq, ok := zpath.Sequence(name, kind); ok {
+			return Place{Name: name, Kind: kind, Seq: seq}, true
+		}
+	}
+	return Place{}, false
+}
+
+// blocker asks the rule whom the place called name waits for; nil means that it is its turn. This is the one exit by
+// which a turn is granted, and it needs to see our own node to do so: a list without us must never read as "nobody
+// ahead of us" (CURATOR-211, go-zookeeper's lock.go).
+func (l Line) blocker(line []Place, name string) (*Place, error) {
+	own := slices.IndexFunc(line, func(p Place) bool { return p.Name == name })
+	if own < 0 {
+		return nil, ErrGone
+	}
+	for i, p := range line {
+		if i != own && p.Seq == line[own].Seq {
+			return nil, ErrSequenceExhausted // Apache's counter sticks at 2³¹−1: then nobody is first
+		}
+	}
+	rule := l.Rule
+	if rule == nil {
+		rule = Predecessor
+	}
+	if b := rule(line, own); b >= 0 {
+		return &line[b], nil
+	}
+	return nil, nil
+}
+
+// Draw takes a place at the end of the line, with data in its node, and returns a ticket for it. The place belongs to
+// the session and ends with it. A lost reply does not lead to a second place; and when ctx ends before the reply came,
+// a place that was taken all the same is found and given up in the background (CURATOR-45, -79, -264). It fails with
+// ErrSequenceExhausted when the directory has no numbers left, and with the session's error when that has ended.
+func (l Line) Draw(ctx context.Context, s *client.Session, data []byte) (*Ticket, error) {
+	node, err := s.Create(ctx, zpath.Join(l.Dir, l.Kind), data,
+		client.Protected(), client.Ephemeral(), client.Sequential(), client.Parents())
+	switch {
+	case errors.Is(err, client.ErrNodeExists):
+		// A sequential name with a fresh GUID cannot be taken: the server refuses because its counter is used up.
+		err = errors.Join(ErrSequenceExhausted, err)
+	case err == nil && node.Stat.EphemeralOwner != s.ID():
+		err = fmt.Errorf("%w: %s is owned by session %#x", ErrGone, node.Path, uint64(node.Stat.EphemeralOwner)) // CURATOR-604
+	}
+	if err != nil {
+		return nil, fmt.Errorf("draw in line %s: %w", l.Dir, err)
+	}
+	return &Ticket{line: l, s: s, path: node.Path, token: uint64(node.Stat.Czxid)}, nil
+}
