@@ -139,6 +139,7 @@ func locks(e *env, dir string) {
 	must0(a.Unlock())
 	e.eq("lock: and then has it", <-got, nil)
 	e.eq("lock: given back", b.Unlock(), nil)
+	must(c.Sync(dir))
 	names, _, x := c.Children(dir + "/lock")
 	must0(x)
 	e.eq("lock: leaves nothing behind", len(names), 0)
