@@ -5,6 +5,8 @@ Usage: kazoo_checks.py --addr HOST:PORT [--other HOST:PORT] [--timeout-ms N]
 Each check compares one value, Stat field, event or error with what ZooKeeper answers, and prints "ok NAME" or
 "FAIL NAME: got ... want ...". The last line counts them; the exit code is 1 when one failed. --other is another
 member of the same ensemble (default: the same server): sessions move there and writes are read there.
+
+It is one file so that it can be taken to any machine that has kazoo, and pointed at any server.
 """
 
 import argparse
