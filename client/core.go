@@ -106,25 +106,32 @@ func (c *core) connect() *conn {
 		if c.isClosing() && (c.leftover == nil || c.hosts.roundOver()) {
 			return nil
 		}
-		ctx, cancel := c.attemptContext()
-		h, wait, err := c.hosts.next(ctx)
-		if c.sleep(ctx, wait) && err == nil {
+		h, ok, err := c.choose()
+		if ok {
 			var cn *conn
-			if cn, err = c.try(ctx, h); err == nil {
-				cancel()
+			if cn, err = c.try(h); err == nil {
 				return cn
 			}
 		}
-		cancel()
 		c.blame(h.addr, err)
 	}
 }
 
+// choose waits for its time to try the next address. It reports false if there is none, or the wait is interrupted.
+func (c *core) choose() (host, bool, error) {
+	ctx, cancel := c.attemptContext()
+	defer cancel()
+	h, wait, err := c.hosts.next(ctx)
+	return h, c.sleep(ctx, wait) && err == nil, err
+}
+
 // try attempts an address, and once more when a session turns out to have ended.
-func (c *core) try(ctx context.Context, h host) (cn *conn, err error) {
+func (c *core) try(h host) (cn *conn, err error) {
 	for range 3 { // close what is left over, find the session expired, begin a new one
 		c.figures.connects.Add(1)
+		ctx, cancel := c.attemptContext()
 		cn, err = c.attempt(ctx, h)
+		cancel()
 		if c.cfg.Hooks.Connect != nil {
 			c.cfg.Hooks.Connect(h.addr, err)
 		}
