@@ -397,10 +397,13 @@ func TestDouble_B5_Herd(t *testing.T) {
 	srv, ctx := servertest.New(t), testContext(t)
 	const n = 16
 	clients := crew(t, srv, n)
+	var done []<-chan leaving
 	for _, m := range enterAll(ctx, t, clients...) { // makes the nodes
-		leave(ctx, m)
+		done = append(done, leave(ctx, m))
 	}
-	testkit.Eventually(t, "all to have left", func() bool { return watches(srv) == 0 })
+	for _, out := range done {
+		must(t, (<-out).err)
+	}
 
 	before := srv.Count()
 	var outs []<-chan entry
@@ -423,7 +426,7 @@ func TestDouble_B5_Herd(t *testing.T) {
 	if got := entered.Events - before.Events; got != n {
 		t.Errorf("%d wake-ups to enter, want %d", got, n)
 	}
-	var done []<-chan leaving
+	done = nil
 	for _, m := range members {
 		done = append(done, leave(ctx, m))
 	}
