@@ -22,8 +22,12 @@ func Open(dir string, id uint64, o Options) (_ *Store, err error) {
 			return nil, fmt.Errorf("data folder %s: %w", dir, err)
 		}
 	}
-	st, err := openStable(filepath.Join(dir, "stable.db"))
-	if err != nil {
+	st, incarnation, err := openStable(dir, id)
+	var wrong *WrongMemberError
+	switch {
+	case errors.As(err, &wrong):
+		return nil, err
+	case err != nil:
 		return nil, fmt.Errorf("data folder %s: %w", dir, err)
 	}
 	closers := []func() error{st.db.Close}
@@ -34,10 +38,6 @@ func Open(dir string, id uint64, o Options) (_ *Store, err error) {
 			}
 		}
 	}()
-	incarnation, err := st.identify(dir, id)
-	if err != nil {
-		return nil, err
-	}
 	log, err := openLog(logDir, o.SegmentBytes, openFile)
 	if err != nil {
 		return nil, err

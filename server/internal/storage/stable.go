@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"hash/fnv"
+	"os"
+	"path/filepath"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -21,27 +24,66 @@ type stable struct {
 
 func bucketName() []byte { return []byte("docent") }
 
-func openStable(path string) (_ *stable, err error) {
+// openStable opens the member's values, and counts this start.
+func openStable(dir string, id uint64) (_ *stable, incarnation uint64, err error) {
+	path := filepath.Join(dir, "stable.db")
+	if err := wholeMetas(path); err != nil {
+		return nil, 0, err
+	}
+	var db *bbolt.DB
 	defer func() {
-		// bbolt panics on some damage that its own checks do not see.
+		// bbolt panics on some damage that its own checks do not see; at the latest when it commits, which identify does.
 		if p := recover(); p != nil {
 			err = fmt.Errorf("%s: %w (%v)", path, ErrDamaged, p)
+			if db != nil {
+				err = errors.Join(err, db.Close())
+			}
 		}
 	}()
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockWait})
+	db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockWait})
 	switch {
 	case errors.Is(err, berrors.ErrTimeout):
-		return nil, ErrInUse
+		return nil, 0, ErrInUse
 	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrChecksum), errors.Is(err, berrors.ErrVersionMismatch):
-		return nil, fmt.Errorf("%s: %w (%w)", path, ErrDamaged, err)
+		return nil, 0, fmt.Errorf("%s: %w (%w)", path, ErrDamaged, err)
 	case err != nil:
-		return nil, err
+		return nil, 0, err
 	}
 	s := &stable{db: db}
-	if err := s.check(path); err != nil {
-		return nil, errors.Join(err, db.Close())
+	if err = s.check(path); err == nil {
+		incarnation, err = s.identify(dir, id)
 	}
-	return s, nil
+	if err != nil {
+		return nil, 0, errors.Join(err, db.Close())
+	}
+	return s, incarnation, nil
+}
+
+// wholeMetas checks bbolt's two meta pages. bbolt itself is content with one, the older one if need be, and would by that
+// go back behind a vote already given. A crash cannot damage one: it is less than a sector.
+func wholeMetas(path string) error {
+	b, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) || err == nil && len(b) == 0 {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	const header, pageSizeAt, sumAt, metaSize = 16, 8, 56, 64
+	at := 0
+	for range 2 {
+		if len(b) < at+header+metaSize {
+			return fmt.Errorf("%s: %w (too short)", path, ErrDamaged)
+		}
+		meta := b[at+header:]
+		sum := fnv.New64a()
+		sum.Write(meta[:sumAt])
+		if sum.Sum64() != binary.NativeEndian.Uint64(meta[sumAt:]) {
+			return fmt.Errorf("%s, offset %d: %w", path, at, ErrDamaged)
+		}
+		at = int(binary.NativeEndian.Uint32(meta[pageSizeAt:]))
+	}
+	return nil
 }
 
 // check makes the bucket, and reads every value once.

@@ -1,0 +1,522 @@
+package storage_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/docent-io/docent/server/internal/storage"
+	"github.com/hashicorp/raft"
+)
+
+func entry(index, term uint64, size int) *raft.Log {
+	data := bytes.Repeat([]byte{byte(index), byte(term), 'x'}, size/3+1)[:size]
+	return &raft.Log{Index: index, Term: term, Type: raft.LogCommand, Data: data, AppendedAt: time.Unix(1700000000, int64(index))}
+}
+
+func openLog(t testing.TB, dir string, size int64) *storage.SegLog {
+	t.Helper()
+	l, err := storage.OpenLog(dir, size, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func store(t testing.TB, l raft.LogStore, entries ...*raft.Log) {
+	t.Helper()
+	if err := l.StoreLogs(entries); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// contents reads the whole log.
+func contents(t testing.TB, l raft.LogStore) []*raft.Log {
+	t.Helper()
+	first, err1 := l.FirstIndex()
+	last, err2 := l.LastIndex()
+	if err := errors.Join(err1, err2); err != nil {
+		t.Fatal(err)
+	}
+	var out []*raft.Log
+	for i := first; i != 0 && i <= last; i++ {
+		e := new(raft.Log)
+		if err := l.GetLog(i, e); err != nil {
+			t.Fatalf("entry %d: %v", i, err)
+		}
+		out = append(out, e)
+	}
+	return out
+}
+
+func equal(a, b []*raft.Log) error {
+	if len(a) != len(b) {
+		return fmt.Errorf("%d entries, want %d", len(a), len(b))
+	}
+	for i := range a {
+		x, y := a[i], b[i]
+		if x.Index != y.Index || x.Term != y.Term || x.Type != y.Type || !bytes.Equal(x.Data, y.Data) ||
+			!bytes.Equal(x.Extensions, y.Extensions) || !x.AppendedAt.Equal(y.AppendedAt) {
+			return fmt.Errorf("entry %d is %v, want %v", i, x, y)
+		}
+	}
+	return nil
+}
+
+// copyDir is what a crash at this moment would leave, if all that was written is on the disk.
+func copyDir(t testing.TB, from string) string {
+	t.Helper()
+	to := t.TempDir()
+	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+		t.Fatal(err)
+	}
+	return to
+}
+
+func segments(t testing.TB, dir string) []string {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(dir, "*.seg"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
+func TestLogKeepsWhatItWasGiven(t *testing.T) {
+	dir := t.TempDir()
+	l := openLog(t, dir, 1<<13)
+	var want []*raft.Log
+	for i := uint64(1); i <= 300; i += 3 {
+		batch := []*raft.Log{entry(i, 1, 0), entry(i+1, 1, int(i)), {Index: i + 2, Term: 2, Type: raft.LogConfiguration, Extensions: []byte("ext")}}
+		store(t, l, batch...)
+		want = append(want, batch...)
+	}
+	if err := equal(contents(t, l), want); err != nil {
+		t.Error(err)
+	}
+	if used, _ := l.Segments(); used < 2 {
+		t.Errorf("%d segments, want several", used)
+	}
+	for _, end := range []func() error{l.Crash, nil} {
+		if end == nil {
+			end = l.Shut
+		}
+		if err := end(); err != nil {
+			t.Fatal(err)
+		}
+		l = openLog(t, dir, 1<<13)
+		if err := equal(contents(t, l), want); err != nil {
+			t.Errorf("opened again: %v", err)
+		}
+	}
+	if err := l.StoreLog(entry(400, 2, 1)); err == nil {
+		t.Error("a gap was accepted")
+	}
+	if err := l.GetLog(301, new(raft.Log)); err != raft.ErrLogNotFound {
+		t.Errorf("an entry that is not there: %v, want %v", err, raft.ErrLogNotFound)
+	}
+	l.Crash()
+}
+
+func TestBatchLargerThanASegment(t *testing.T) {
+	dir := t.TempDir()
+	l := openLog(t, dir, 1<<16)
+	want := []*raft.Log{entry(1, 1, 10), entry(2, 1, 300<<10), entry(3, 1, 10)}
+	for _, e := range want {
+		store(t, l, e)
+	}
+	l.Crash()
+	l = openLog(t, dir, 1<<16)
+	defer l.Crash()
+	if err := equal(contents(t, l), want); err != nil {
+		t.Error(err)
+	}
+}
+
+// Whatever a torn last write leaves, the log has exactly the entries written before.
+func TestTornTailAtEveryByte(t *testing.T) {
+	for _, left := range []string{"zeros", "garbage", "older content"} {
+		t.Run(left, func(t *testing.T) {
+			dir := t.TempDir()
+			l := openLog(t, dir, 1<<16)
+			want := []*raft.Log{entry(1, 1, 40), entry(2, 1, 77)}
+			store(t, l, want...)
+			path := segments(t, dir)[0]
+			before, _ := os.ReadFile(path)
+			store(t, l, entry(3, 2, 100), entry(4, 2, 5))
+			after, _ := os.ReadFile(path)
+			l.Crash()
+			from, to := diff(before, after)
+			rnd := rand.New(rand.NewPCG(1, 2))
+			for cut := from; cut < to; cut++ {
+				img := bytes.Clone(after)
+				for i := cut; i < to; i++ {
+					switch left {
+					case "zeros":
+						img[i] = 0
+					case "garbage":
+						img[i] = byte(rnd.Uint32())
+					default:
+						img[i] = after[i-int(from)+64] // an earlier batch of the same segment
+					}
+				}
+				if bytes.Equal(img, after) {
+					continue // the bytes cut off happened to be the same
+				}
+				torn := t.TempDir()
+				if err := os.WriteFile(filepath.Join(torn, filepath.Base(path)), img, 0o600); err != nil {
+					t.Fatal(err)
+				}
+				l, err := storage.OpenLog(torn, 1<<16, nil)
+				if err != nil {
+					t.Fatalf("cut at byte %d: %v", cut, err)
+				}
+				if err := equal(contents(t, l), want); err != nil {
+					t.Fatalf("cut at byte %d: %v", cut, err)
+				}
+				// and it goes on from there
+				next := entry(3, 3, 9)
+				store(t, l, next)
+				l.Crash()
+				l = openLog(t, torn, 1<<16)
+				if err := equal(contents(t, l), append(want[:2:2], next)); err != nil {
+					t.Fatalf("cut at byte %d, then written: %v", cut, err)
+				}
+				l.Crash()
+			}
+		})
+	}
+}
+
+// diff is the range in which two images differ.
+func diff(a, b []byte) (from, to int) {
+	from = len(b)
+	for i := range b {
+		if i >= len(a) || a[i] != b[i] {
+			from, to = min(from, i), i+1
+		}
+	}
+	return from, to
+}
+
+// A bit flipped anywhere in front of the last batch is found, and the file named; never is anything wrong served.
+func TestBitFlips(t *testing.T) {
+	dir := t.TempDir()
+	l := openLog(t, dir, 1<<16)
+	var want []*raft.Log
+	for i := uint64(1); i <= 8; i++ {
+		want = append(want, entry(i, 1, 30))
+		store(t, l, want[i-1])
+	}
+	if err := l.Shut(); err != nil { // the mark at the end makes the last entry one in front of something
+		t.Fatal(err)
+	}
+	path := segments(t, dir)[0]
+	img, _ := os.ReadFile(path)
+	found, harmless := 0, 0
+	for i := 0; i < 8*1100; i += 5 {
+		bad := bytes.Clone(img)
+		bad[i/8] ^= 1 << (i % 8)
+		flipped := t.TempDir()
+		if err := os.WriteFile(filepath.Join(flipped, filepath.Base(path)), bad, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		l, err := storage.OpenLog(flipped, 1<<16, nil)
+		if err != nil {
+			if !errors.Is(err, storage.ErrDamaged) || !bytes.Contains([]byte(err.Error()), []byte(filepath.Base(path))) {
+				t.Fatalf("bit %d: %v does not name the damage", i, err)
+			}
+			found++
+			continue
+		}
+		if err := equal(contents(t, l), want); err != nil {
+			t.Fatalf("bit %d of byte %d passed: %v", i%8, i/8, err)
+		}
+		harmless++ // padding, and the mark itself
+		l.Crash()
+		os.RemoveAll(flipped)
+	}
+	t.Logf("%d found, %d harmless", found, harmless)
+	if found < 8*600/5 {
+		t.Errorf("only %d flips were found", found)
+	}
+}
+
+// The way raft-wal v0.4.0 lost members: a truncated tail, a crash, and the next start.
+func TestTruncateCrashReopen(t *testing.T) {
+	dir := t.TempDir()
+	l := openLog(t, dir, 4<<10)
+	for i := uint64(1); i <= 100; i++ {
+		store(t, l, entry(i, 1, 200))
+	}
+	if err := l.DeleteRange(41, 100); err != nil {
+		t.Fatal(err)
+	}
+	crashed := copyDir(t, dir)
+	store(t, l, entry(41, 2, 50))
+	for _, d := range []struct {
+		dir  string
+		last uint64
+	}{{crashed, 40}, {copyDir(t, dir), 41}} {
+		l := openLog(t, d.dir, 4<<10)
+		if last, _ := l.LastIndex(); last != d.last {
+			t.Errorf("last = %d, want %d", last, d.last)
+		}
+		store(t, l, entry(d.last+1, 3, 1))
+		if first, _ := l.FirstIndex(); first != 1 {
+			t.Errorf("first = %d, want 1", first)
+		}
+		l.Crash()
+	}
+	l.Crash()
+}
+
+// Random operations, with crashes in between, against a plain slice.
+func TestLogAgainstModel(t *testing.T) {
+	for seed := range uint64(30) {
+		rnd := rand.New(rand.NewPCG(seed, 7))
+		dir := t.TempDir()
+		l := openLog(t, dir, 8<<10)
+		var model []*raft.Log
+		next, term := uint64(1), uint64(1)
+		for range 150 {
+			switch op := rnd.IntN(10); {
+			case op < 6:
+				var batch []*raft.Log
+				for range 1 + rnd.IntN(5) {
+					batch = append(batch, entry(next, term, rnd.IntN(900)))
+					next++
+				}
+				store(t, l, batch...)
+				model = append(model, batch...)
+			case op == 6 && len(model) > 0: // conflict
+				cut := rnd.IntN(len(model))
+				term++
+				if err := l.DeleteRange(model[cut].Index, next-1); err != nil {
+					t.Fatal(err)
+				}
+				next, model = model[cut].Index, model[:cut:cut]
+			case op == 7 && len(model) > 0: // compaction
+				cut := rnd.IntN(len(model))
+				if err := l.DeleteRange(model[0].Index, model[cut].Index); err != nil {
+					t.Fatal(err)
+				}
+				model = model[cut+1:]
+			case op == 8 && rnd.IntN(4) == 0: // a snapshot installed: everything goes, and the index jumps
+				if len(model) > 0 {
+					if err := l.DeleteRange(model[0].Index, next-1); err != nil {
+						t.Fatal(err)
+					}
+				}
+				model, next = nil, next+uint64(rnd.IntN(50))
+			case op == 9:
+				if rnd.IntN(2) == 0 {
+					l.Crash()
+				} else {
+					l.Shut()
+				}
+				l = openLog(t, dir, 8<<10)
+			}
+			if err := equal(contents(t, l), model); err != nil {
+				t.Fatalf("seed %d: %v", seed, err)
+			}
+			var size int64
+			for _, e := range model {
+				size += 32 + int64(len(e.Data))
+			}
+			if got := l.Size(); got != size {
+				t.Fatalf("seed %d: size = %d, want %d", seed, got, size)
+			}
+		}
+		if n := len(segments(t, dir)); n > 4+int(l.Size()/(4<<10)) {
+			t.Errorf("seed %d: %d segments for %d bytes", seed, n, l.Size())
+		}
+		l.Crash()
+	}
+}
+
+// faulty fails its nth write or sync, after letting a part of the write through.
+type faulty struct {
+	storage.File
+	left *int
+}
+
+var errDisk = errors.New("no space left on device")
+
+func (f faulty) WriteAt(b []byte, off int64) (int, error) {
+	if *f.left--; *f.left == 0 {
+		n, _ := f.File.WriteAt(b[:len(b)/2], off)
+		return n, errDisk
+	}
+	return f.File.WriteAt(b, off)
+}
+
+func (f faulty) Datasync() error {
+	if *f.left--; *f.left == 0 {
+		return errDisk
+	}
+	return f.File.Datasync()
+}
+
+func TestFailedWriteStopsTheLog(t *testing.T) {
+	for nth := 1; nth < 120; nth++ {
+		dir := t.TempDir()
+		l := openLog(t, dir, 4<<10)
+		store(t, l, entry(1, 1, 10))
+		l.Crash()
+		left := -1
+		l, err := storage.OpenLog(dir, 4<<10, func(f storage.File) storage.File { return faulty{f, &left} })
+		if err != nil {
+			t.Fatal(err)
+		}
+		left = nth
+		acked := uint64(1)
+		for i := uint64(2); i < 50; i++ {
+			if err := l.StoreLog(entry(i, 1, 700)); err != nil {
+				break
+			}
+			acked = i
+		}
+		if left <= 0 {
+			if !errors.Is(l.Failed(), errDisk) {
+				t.Fatalf("fault %d: failed = %v", nth, l.Failed())
+			}
+			if err := l.StoreLog(entry(acked+1, 1, 1)); !errors.Is(err, errDisk) {
+				t.Errorf("fault %d: a write after the failure: %v", nth, err)
+			}
+			if err := l.DeleteRange(1, 1); !errors.Is(err, errDisk) {
+				t.Errorf("fault %d: a deletion after the failure: %v", nth, err)
+			}
+		}
+		l.Crash()
+		l = openLog(t, dir, 4<<10)
+		if last, _ := l.LastIndex(); last < acked || last > acked+1 {
+			t.Errorf("fault %d: last = %d after %d were acknowledged", nth, last, acked)
+		}
+		contents(t, l)
+		l.Crash()
+	}
+}
+
+func TestMissingSegment(t *testing.T) {
+	dir := t.TempDir()
+	l := openLog(t, dir, 4<<10)
+	for i := uint64(1); i <= 60; i++ {
+		store(t, l, entry(i, 1, 300))
+	}
+	l.Crash()
+	names := segments(t, dir)
+	if err := os.Remove(names[1]); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := storage.OpenLog(dir, 4<<10, nil); !errors.Is(err, storage.ErrDamaged) {
+		t.Errorf("err = %v, want %v", err, storage.ErrDamaged)
+	}
+}
+
+// Entries may be read while others are written, and the oldest deleted and their segments reused.
+func TestReadsBesideWritesAndCompaction(t *testing.T) {
+	l := openLog(t, t.TempDir(), 16<<10)
+	store(t, l, entry(1, 1, 100))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := uint64(2); i <= 3000; i++ {
+			if err := l.StoreLog(entry(i, 1, 100)); err != nil {
+				t.Error(err)
+			}
+			if i%100 == 0 {
+				if err := l.DeleteRange(1, i-50); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	}()
+	for running := true; running; {
+		select {
+		case <-done:
+			running = false
+		default:
+		}
+		first, _ := l.FirstIndex()
+		var e raft.Log
+		switch err := l.GetLog(first, &e); {
+		case err == raft.ErrLogNotFound:
+		case err != nil:
+			t.Fatal(err)
+		case equal([]*raft.Log{&e}, []*raft.Log{entry(first, 1, 100)}) != nil:
+			t.Fatalf("entry %d is wrong", first)
+		}
+	}
+	if used, spare := l.Segments(); used+spare > 8 {
+		t.Errorf("%d segments and %d spares", used, spare)
+	}
+	l.Crash()
+}
+
+func FuzzOpenLog(f *testing.F) {
+	dir := f.TempDir()
+	l, err := storage.OpenLog(dir, 1<<16, nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	l.StoreLogs([]*raft.Log{entry(1, 1, 20), entry(2, 1, 3)})
+	l.DeleteRange(2, 2)
+	l.Shut()
+	names, _ := filepath.Glob(filepath.Join(dir, "*.seg"))
+	img, _ := os.ReadFile(names[0])
+	f.Add(img[:600], 0, byte(0))
+	f.Add(img[:600], 100, byte(7))
+	f.Fuzz(func(t *testing.T, b []byte, at int, xor byte) {
+		if at >= 0 && at < len(b) {
+			b = bytes.Clone(b)
+			b[at] ^= xor
+		}
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, filepath.Base(names[0])), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		l, err := storage.OpenLog(dir, 1<<16, nil)
+		if err != nil {
+			return
+		}
+		defer l.Crash()
+		contents(t, l)
+		last, _ := l.LastIndex()
+		store(t, l, entry(last+1, 9, 1))
+	})
+}
+
+func BenchmarkStoreLogs(b *testing.B) {
+	for _, size := range []int{1 << 10, 64 << 10, 256 << 10} {
+		for name, mk := range map[string]func(b *testing.B) raft.LogStore{
+			"segments": func(b *testing.B) raft.LogStore {
+				l := openLog(b, b.TempDir(), 64<<20)
+				b.Cleanup(func() { l.Crash() })
+				return l
+			},
+			"memory":     func(b *testing.B) raft.LogStore { return storage.Memory(1).Log() },
+			"raft-inmem": func(b *testing.B) raft.LogStore { return raft.NewInmemStore() },
+		} {
+			b.Run(fmt.Sprintf("%s/%dKiB", name, size>>10), func(b *testing.B) {
+				l := mk(b)
+				b.SetBytes(int64(size))
+				i := uint64(0)
+				for b.Loop() {
+					i++
+					if err := l.StoreLog(entry(i, 1, size)); err != nil {
+						b.Fatal(err)
+					}
+					if i%256 == 0 {
+						l.DeleteRange(1, i-128)
+					}
+				}
+			})
+		}
+	}
+}
