@@ -1,0 +1,54 @@
+//go:build unix
+
+package main_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+)
+
+// The tests of this package run docent as users do: real processes, signals, ports and folders. A test that needs a
+// client in a process of its own runs this test binary again, as a puppet (see puppet_test.go).
+func TestMain(m *testing.M) {
+	if cfg, ok := os.LookupEnv(puppetEnv); ok {
+		os.Exit(puppetMain(cfg))
+	}
+	code := m.Run()
+	if dir, _ := binary(); dir != "" {
+		os.RemoveAll(dir)
+	}
+	os.Exit(code)
+}
+
+// binary builds docent once for all tests, and returns the folder that holds nothing else. Somebody else than its owner
+// may run it, too.
+var binary = sync.OnceValues(func() (dir string, err error) {
+	if dir, err = os.MkdirTemp("", "docent-test-"); err != nil {
+		return "", err
+	}
+	if err := os.Chmod(dir, 0o755); err != nil {
+		return dir, err
+	}
+	args := []string{"build", "-o", filepath.Join(dir, "docent")}
+	if raceEnabled {
+		args = append(args, "-race")
+	}
+	if out, err := exec.Command("go", append(args, ".")...).CombinedOutput(); err != nil {
+		return dir, fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return dir, nil
+})
+
+// docent returns the path of the binary.
+func docent(t testing.TB) string {
+	t.Helper()
+	dir, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(dir, "docent")
+}
