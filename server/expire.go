@@ -50,13 +50,11 @@ func (l *lead) overdue() []int64 {
 // leading runs while this server leads: the replica starts it when everything committed before is applied, and ends
 // ctx with the leadership.
 func (s *Server) leading(ctx context.Context) {
-	s.log.Info("leading", "id", s.cfg.ID)
 	s.beginLead()
 	defer func() {
 		s.lead.mu.Lock()
 		s.lead.tracker = nil
 		s.lead.mu.Unlock()
-		s.log.Info("no longer leading", "id", s.cfg.ID)
 	}()
 	expire := time.NewTicker(s.cfg.Tick)
 	defer expire.Stop()

@@ -238,12 +238,6 @@ func (s *Server) propose(sl *slot, x *tree.Txn) error {
 
 var bufPool = sync.Pool{New: func() any { return new([]byte) }}
 
-func (s *Server) zxid() int64 {
-	s.state.mu.RLock()
-	defer s.state.mu.RUnlock()
-	return s.state.tree.Zxid()
-}
-
 func (s *Server) hasLeader() bool {
 	_, ok := s.replica.Leader()
 	return ok

@@ -68,9 +68,6 @@ var (
 // attach gives the connection its session, a new one or the one it asks for, and answers. Where the protocol wants a
 // close without a reply it returns an error only.
 func (c *conn) attach(req *wire.ConnectRequest) error {
-	if req.LastZxidSeen > c.srv.zxid() {
-		return errZxidAhead
-	}
 	timeout := min(max(time.Duration(req.Timeout)*time.Millisecond, c.srv.cfg.MinSessionTimeout), c.srv.cfg.MaxSessionTimeout)
 	x := tree.Txn{Op: tree.OpAttach, Session: req.SessionID, Timeout: int32(timeout.Milliseconds()), Password: req.Password}
 	var res tree.Result
@@ -87,12 +84,16 @@ func (c *conn) attach(req *wire.ConnectRequest) error {
 			break
 		}
 	}
+	// The result lies behind everything committed before: a client that is still ahead comes from another history.
+	if req.LastZxidSeen > res.Zxid {
+		if x.Op == wire.OpCreateSession {
+			c.srv.proposeAlone(&tree.Txn{Op: wire.OpCloseSession, Session: x.Session, Epoch: res.Epoch})
+		}
+		return errZxidAhead
+	}
 	resp := wire.ConnectResponse{HasReadOnly: req.HasReadOnly, Password: make([]byte, wire.PasswordLen)}
 	var err error
 	if res.Err == wire.OK {
-		if req.LastZxidSeen > res.Zxid {
-			return errZxidAhead // it comes from another history
-		}
 		resp.Timeout, resp.SessionID, resp.Password = res.Timeout, x.Session, x.Password
 	} else {
 		err = errExpired
