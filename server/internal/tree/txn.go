@@ -127,7 +127,8 @@ func appendACL(b []byte, acl []wire.ACL) []byte {
 // Decode reads what Append wrote, and fails on anything else. x may be used again and again: it keeps its slices.
 // Data and passwords point into b, nothing else does.
 func (x *Txn) Decode(b []byte) error {
-	d := decoder{r: wire.NewReader(b)}
+	var d decoder
+	d.r.Reset(b)
 	ids, multi := x.IDs, x.Multi[:0]
 	if v := d.r.Byte(); d.r.Err() == nil && v != txnVersion {
 		return fmt.Errorf("decode transaction: version %d, know %d", v, txnVersion)
@@ -149,7 +150,7 @@ func (x *Txn) Decode(b []byte) error {
 }
 
 type decoder struct {
-	r   *wire.Reader
+	r   wire.Reader
 	err error
 }
 
@@ -187,9 +188,9 @@ func (d *decoder) one(op wire.Op, m *wire.MultiOp) {
 			m.Create.TTL = d.r.Int64()
 		}
 	case wire.OpDelete, wire.OpCheck:
-		m.Check.Decode(d.r)
+		m.Check.Decode(&d.r)
 	case wire.OpSetData:
-		m.Set.Decode(d.r)
+		m.Set.Decode(&d.r)
 	default:
 		d.err = fmt.Errorf("unknown %v", op)
 	}
