@@ -252,6 +252,9 @@ func (s *session) finish(k *call, out outcome) {
 		armed = reg.armedBy(k.rep.code)
 		s.watches.resolve(reg, armed)
 	}
+	if out == answered && k.req.op == wire.OpRemoveWatches {
+		s.watches.removed(&k.req, k.rep.code)
+	}
 	if !k.finish(out) && reg != nil { // nobody waits any more
 		if out != answered {
 			s.watches.resolve(reg, false)

@@ -105,6 +105,23 @@ func (t *watchTable) remove(key watchKey) {
 	t.send(c, key, key.kind.serverType())
 }
 
+// removed looks at the answer to a removal. Servers before 3.9 know no types for lasting watches, and say so.
+func (t *watchTable) removed(q *request, code Code) {
+	if code != ErrMarshalling || q.watcher != wire.WatcherPersistent && q.watcher != wire.WatcherRecursive {
+		return // ErrNoWatcher: its event was on the way
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for kind := dataWatch; kind <= recursiveWatch; kind++ {
+		if t.entries[watchKey{kind, q.path}] != nil {
+			return // needed by somebody; the event of the other finds nobody
+		}
+	}
+	if c := t.s.conn.Load(); c != nil {
+		t.send(c, watchKey{path: q.path}, wire.WatcherAny)
+	}
+}
+
 // shared tells whether a watch of another life time stands on the same node. ZooKeeper before 3.9 keeps only one mode
 // for a node, and a removal ends it, whatever it says. The caller holds mu.
 func (t *watchTable) shared(key watchKey) bool {
