@@ -97,6 +97,17 @@ func help(w io.Writer) {
 }
 
 func version(_ context.Context, e env) error {
+	fs := flag.NewFlagSet("version", flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	switch err := fs.Parse(e.args); {
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprintln(e.stdout, "usage: docent version")
+		return err
+	case err != nil:
+		return usageError{err}
+	case fs.NArg() > 0:
+		return usageError{fmt.Errorf("unexpected argument %q", fs.Arg(0))}
+	}
 	v := "(unknown)"
 	if info, ok := debug.ReadBuildInfo(); ok {
 		v = info.Main.Version

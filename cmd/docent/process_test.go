@@ -168,21 +168,27 @@ func tail(r *record) string {
 	return s
 }
 
-// freeAddrs returns n addresses that nobody listens on. They lie below the ports that the system gives to outgoing
-// connections: else a client that dials a killed server could be given that server's port for its own end.
+// freeAddrs returns n addresses that nobody listens on.
 func freeAddrs(t testing.TB, n int) []string {
 	t.Helper()
 	var addrs []string
-	for attempt := 0; len(addrs) < n; attempt++ {
-		if attempt == 1000 {
-			t.Fatal("no free ports")
-		}
-		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 12000+rand.IntN(20000)))
-		if err != nil {
-			continue // taken
-		}
-		defer ln.Close() // only now, so that none is found twice
+	for range n {
+		ln := listen(t)
+		defer ln.Close() // only at the end, so that none is found twice
 		addrs = append(addrs, ln.Addr().String())
 	}
 	return addrs
+}
+
+// listen takes a port below those that the system gives to outgoing connections: else a client that dials a killed
+// server could be given that server's port for its own end.
+func listen(t testing.TB) net.Listener {
+	t.Helper()
+	for range 1000 {
+		if ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 12000+rand.IntN(20000))); err == nil {
+			return ln
+		}
+	}
+	t.Fatal("no free ports")
+	return nil
 }
