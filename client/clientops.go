@@ -38,7 +38,8 @@ func (c *Client) createProtected(ctx context.Context, path string, data []byte, 
 			if spec.ephemeral {
 				g = newGuard(path)
 			}
-			err = &OpError{Op: op.Op, Path: op.Path, Session: op.Session, Err: op.Err} // the doubt is ours now
+			// The doubt is ours now; that the session has ended makes it repeatable.
+			err = &OpError{Op: op.Op, Path: op.Path, Session: op.Session, Err: context.Cause(t.s.Context())}
 		}
 	}
 	if doubt && err != nil {
