@@ -1,6 +1,7 @@
 package server
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -19,6 +20,14 @@ type Config struct {
 	Listen string
 	// Listener, if given, is used instead of Listen. The server closes it.
 	Listener net.Listener
+
+	// TLS, if given, is spoken with clients that begin it, on the same port as without. Certificates that clients show are
+	// verified as it says, and make them known under the scheme x509. TLSFiles makes one that follows its files.
+	TLS *tls.Config
+	// SecureListen is a further address for clients, on which TLS is a must. It needs TLS.
+	SecureListen string
+	// PeerTLS, if given, is spoken between the members, on both ends. It should require a certificate of each.
+	PeerTLS *tls.Config
 
 	// Data is the folder that holds the log and the snapshots. It is created if need be, and belongs to one member of
 	// one ensemble for good. Empty: everything is kept in memory and gone when the server stops.
@@ -128,6 +137,9 @@ func (cfg Config) check() error {
 		if d.value <= 0 {
 			wrong("%s %v: want more than 0", d.name, d.value)
 		}
+	}
+	if cfg.SecureListen != "" && cfg.TLS == nil {
+		wrong("an address for TLS (%s) needs a certificate", cfg.SecureListen)
 	}
 	if cfg.MinSessionTimeout > cfg.MaxSessionTimeout {
 		wrong("minimum session timeout %v is above the maximum %v", cfg.MinSessionTimeout, cfg.MaxSessionTimeout)

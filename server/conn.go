@@ -22,6 +22,7 @@ const (
 	maxOut       = 1 << 20
 	maxOutEvents = 64 << 20
 
+	readBuffer   = 64 << 10
 	drainTimeout = time.Second
 	drainBytes   = 1 << 20
 )
@@ -31,10 +32,11 @@ const (
 // The writer hands to the kernel what the reader does not.
 type conn struct {
 	srv    *Server
-	nc     net.Conn
+	nc     net.Conn // replaced by a TLS connection at most once, before anything is written
 	br     *bufio.Reader
 	remote string
 	opened time.Time
+	secure bool // it came to the port for TLS only
 
 	// Set when the connect request is applied, before anything else sees the connection; constant from then on.
 	session int64
@@ -59,8 +61,8 @@ type conn struct {
 	done     chan struct{} // closed with the connection
 }
 
-func newConn(s *Server, nc net.Conn) *conn {
-	c := &conn{srv: s, nc: nc, br: bufio.NewReaderSize(nc, 64<<10), remote: nc.RemoteAddr().String(), opened: time.Now(),
+func newConn(s *Server, nc net.Conn, secure bool) *conn {
+	c := &conn{srv: s, nc: nc, secure: secure, br: bufio.NewReaderSize(nc, readBuffer), remote: nc.RemoteAddr().String(), opened: time.Now(),
 		wake: make(chan struct{}, 1), done: make(chan struct{})}
 	c.below.L = &c.mu
 	ids := []wire.ID{{Scheme: "ip", ID: host(nc.RemoteAddr())}}

@@ -27,6 +27,7 @@ type Server struct {
 	cfg      Config
 	log      *slog.Logger
 	listener net.Listener
+	secure   net.Listener // nil without a port for TLS
 	replica  *replica.Replica
 	state    state
 	lead     lead
@@ -63,13 +64,19 @@ func Start(cfg Config) (*Server, error) {
 	if cfg.ExtendedTypes {
 		s.features |= tree.FeatureTTL
 	}
+	if cfg.TLS != nil {
+		s.features |= tree.FeatureX509
+	}
 	if err := s.listen(); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
 	s.wg.Go(func() { s.toucher.run(ctx) })
-	s.wg.Go(s.accept)
+	s.wg.Go(func() { s.accept(s.listener) })
+	if s.secure != nil {
+		s.wg.Go(func() { s.accept(s.secure) })
+	}
 	go s.watchReplica() // ends with the replica
 	return s, nil
 }
@@ -91,7 +98,13 @@ func (s *Server) listen() (err error) {
 		}
 	}
 	opened = append(opened, s.listener.Close)
-	peer := cfg.PeerListener
+	if cfg.SecureListen != "" {
+		if s.secure, err = net.Listen("tcp", cfg.SecureListen); err != nil {
+			return fmt.Errorf("listen for clients with TLS: %w", err)
+		}
+		opened = append(opened, s.secure.Close)
+	}
+	peer, dial := cfg.PeerListener, cfg.DialPeer
 	if peer == nil && len(cfg.Peers) > 1 {
 		if peer, err = net.Listen("tcp", cfg.Peers[cfg.ID]); err != nil {
 			return fmt.Errorf("listen for peers: %w", err)
@@ -99,6 +112,9 @@ func (s *Server) listen() (err error) {
 	}
 	if peer != nil {
 		opened = append(opened, peer.Close)
+		if cfg.PeerTLS != nil {
+			peer, dial = securePeers(cfg.PeerTLS, peer, dial)
+		}
 	}
 	store := storage.Memory(cfg.ID)
 	if cfg.Data != "" {
@@ -113,7 +129,7 @@ func (s *Server) listen() (err error) {
 	s.replica, err = replica.Open(replica.Config{
 		ID: cfg.ID, Peers: peers, Listener: peer, Store: store, Machine: &s.state, Handler: s.lead.handle,
 		OnLeader: s.leading, Logger: cfg.Logger, ElectionTimeout: cfg.ElectionTimeout, SnapshotBytes: cfg.SnapshotBytes,
-		Dial: cfg.DialPeer,
+		Dial: dial,
 	})
 	if err != nil {
 		return errors.Join(err, store.Close())
@@ -123,6 +139,14 @@ func (s *Server) listen() (err error) {
 
 // Addr returns the address for clients, host:port.
 func (s *Server) Addr() string { return s.listener.Addr().String() }
+
+// SecureAddr returns the address on which TLS is a must, empty if there is none.
+func (s *Server) SecureAddr() string {
+	if s.secure == nil {
+		return ""
+	}
+	return s.secure.Addr().String()
+}
 
 // ID returns the server's number in its ensemble.
 func (s *Server) ID() uint64 { return s.cfg.ID }
@@ -172,6 +196,9 @@ func (s *Server) stop(stopReplica func() error) error {
 		failed := s.replica.Err()
 		s.cancel()
 		err := s.listener.Close()
+		if s.secure != nil {
+			err = errors.Join(err, s.secure.Close())
+		}
 		err = errors.Join(failed, err, stopReplica()) // before the connections: a client must not be refused by a leader
 		s.mu.Lock()
 		conns := s.conns
@@ -244,9 +271,9 @@ func (s *Server) hasLeader() bool {
 }
 
 // accept owns one goroutine for each connection.
-func (s *Server) accept() {
+func (s *Server) accept(ln net.Listener) {
 	for {
-		nc, err := s.listener.Accept()
+		nc, err := ln.Accept()
 		if err != nil {
 			if errors.Is(err, net.ErrClosed) {
 				return
@@ -259,7 +286,7 @@ func (s *Server) accept() {
 				return
 			}
 		}
-		c := newConn(s, nc)
+		c := newConn(s, nc, ln == s.secure)
 		if !s.admit(c) {
 			nc.Close()
 			continue

@@ -374,7 +374,7 @@ func TestGuaranteeS6_PingsAndReadsKeepASession(t *testing.T) {
 }
 
 // startEnsemble starts n servers in memory.
-func startEnsemble(t *testing.T, n int) []*server.Server {
+func startEnsemble(t *testing.T, n int, change ...func(*server.Config)) []*server.Server {
 	t.Helper()
 	peers := make(map[uint64]string)
 	var listeners []net.Listener
@@ -388,7 +388,11 @@ func startEnsemble(t *testing.T, n int) []*server.Server {
 	}
 	var servers []*server.Server
 	for i, ln := range listeners {
-		srv, err := server.Start(server.Config{ID: uint64(i + 1), Listen: "127.0.0.1:0", Peers: peers, PeerListener: ln, FourLetterWords: []string{"*"}})
+		cfg := server.Config{ID: uint64(i + 1), Listen: "127.0.0.1:0", Peers: peers, PeerListener: ln, FourLetterWords: []string{"*"}}
+		for _, f := range change {
+			f(&cfg)
+		}
+		srv, err := server.Start(cfg)
 		if err != nil {
 			t.Fatalf("Start: %v", err)
 		}

@@ -33,6 +33,10 @@ func (c *conn) open() bool {
 	if c.nc.SetReadDeadline(time.Now().Add(handshakeTimeout)) != nil {
 		return false
 	}
+	if err := c.startTLS(); err != nil {
+		c.srv.log.Debug("connection refused", "remote", c.remote, "cause", err)
+		return false
+	}
 	head, err := c.br.Peek(4)
 	if err != nil {
 		return false
