@@ -19,11 +19,20 @@ import (
 
 // The whole suite passes against Apache ZooKeeper 3.8 and against docent, one server and three.
 
-func TestSuite_Zookeeper(t *testing.T) { suite(t, []string{peers.Zookeeper(t)}) }
+func TestSuite_Zookeeper(t *testing.T) {
+	testkit.CheckLeaks(t)
+	suite(t, []string{peers.Zookeeper(t)})
+}
 
-func TestSuite_Docent(t *testing.T) { suite(t, []string{servertest.New(t).Addr()}) }
+func TestSuite_Docent(t *testing.T) {
+	testkit.CheckLeaks(t)
+	suite(t, []string{servertest.New(t).Addr()})
+}
 
-func TestSuite_DocentCluster(t *testing.T) { suite(t, servertest.NewCluster(t, 3).Addrs()) }
+func TestSuite_DocentCluster(t *testing.T) {
+	testkit.CheckLeaks(t)
+	suite(t, servertest.NewCluster(t, 3).Addrs())
+}
 
 // env is one ensemble; every test has a chroot of its own.
 type env struct {
@@ -38,10 +47,7 @@ func suite(t *testing.T, servers []string) {
 		"Watches": testWatches, "Streams": testStreams, "WatchesSurvive": testWatchesSurvive, "Sessions": testSessions,
 		"Errors": testErrors, "Sub": testSub, "Many": testMany, "Large": testLarge, "Close": testCloseCycles,
 	} {
-		t.Run(name, func(t *testing.T) {
-			testkit.CheckLeaks(t)
-			test(t, e)
-		})
+		t.Run(name, func(t *testing.T) { test(t, e) })
 	}
 }
 
