@@ -29,8 +29,12 @@ func (e *FrameError) Error() string {
 	return fmt.Sprintf("wire: frame of %d bytes, the limit is %d", e.Length, e.Limit)
 }
 
+// frameStep is how much of a frame is allocated before any of it has come.
+const frameStep = 64 << 10
+
 // ReadFrame reads one frame into buf, grown if it is too small, and returns its content. The length is checked before
-// anything is allocated; a limit of 0 means MaxFrame.
+// anything is allocated, and beyond 64 KiB memory grows with what comes, not with what is claimed. A limit of 0 means
+// MaxFrame.
 func ReadFrame(r io.Reader, buf []byte, limit int) ([]byte, error) {
 	if limit == 0 {
 		limit = MaxFrame
@@ -39,19 +43,25 @@ func ReadFrame(r io.Reader, buf []byte, limit int) ([]byte, error) {
 	if _, err := io.ReadFull(r, head[:]); err != nil {
 		return nil, err
 	}
-	n := int32(binary.BigEndian.Uint32(head[:]))
-	if n < 0 || int(n) > limit {
-		return nil, &FrameError{Length: n, Limit: limit}
+	n := int(int32(binary.BigEndian.Uint32(head[:])))
+	if n < 0 || n > limit {
+		return nil, &FrameError{Length: int32(n), Limit: limit}
 	}
-	if cap(buf) < int(n) {
-		buf = make([]byte, n)
-	}
-	buf = buf[:n]
-	if _, err := io.ReadFull(r, buf); err != nil {
-		if err == io.EOF {
-			err = io.ErrUnexpectedEOF
+	buf = buf[:0]
+	for len(buf) < n {
+		if len(buf) == cap(buf) {
+			grown := make([]byte, len(buf), min(n, max(frameStep, 2*cap(buf))))
+			copy(grown, buf)
+			buf = grown
 		}
-		return nil, err
+		part := buf[len(buf):min(n, cap(buf))]
+		if _, err := io.ReadFull(r, part); err != nil {
+			if err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
+			return nil, err
+		}
+		buf = buf[:len(buf)+len(part)]
 	}
 	return buf, nil
 }
