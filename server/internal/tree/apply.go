@@ -16,7 +16,7 @@ func (t *Tree) Apply(now int64, x *Txn, events []Event) (Result, []Event) {
 	t.zxid++
 	a := application{t: t, x: x, now: now, zxid: t.zxid, events: events}
 	r := a.run()
-	r.Zxid = t.zxid
+	r.Zxid, r.OverQuota = t.zxid, a.overQuota
 	return r, a.events
 }
 
@@ -29,6 +29,8 @@ type application struct {
 	session *session
 	fence   wire.Code // why x's connection may not write: its session is gone or has moved
 	events  []Event
+
+	overQuota string // see Result.OverQuota
 }
 
 func (a *application) run() Result {
@@ -130,6 +132,9 @@ func (a *application) create(op wire.Op, m *wire.CreateRequest) (*Node, wire.Cod
 	if isEphemeral(parent.owner) {
 		return nil, wire.ErrNoChildrenEphemeral
 	}
+	if code := a.mayGrow(path, amounts{1, int64(len(m.Data))}); code != wire.OK {
+		return nil, code
+	}
 	n := &Node{
 		path: path, data: bytes.Clone(m.Data), acl: a.t.acls.retain(acl), owner: owner,
 		czxid: a.zxid, mzxid: a.zxid, pzxid: a.zxid, ctime: a.now, mtime: a.now,
@@ -140,6 +145,8 @@ func (a *application) create(op wire.Op, m *wire.CreateRequest) (*Node, wire.Cod
 	parent.children++
 	parent.creates = min(parent.creates+1, exhausted)
 	parent.pzxid = a.zxid
+	a.t.beginStats(path)
+	a.t.count(path, amounts{1, int64(len(m.Data))})
 	a.emit(wire.EventCreated, n)
 	a.emit(wire.EventChildrenChanged, parent)
 	return n, wire.OK
@@ -240,6 +247,7 @@ func (a *application) remove(n *Node) {
 	parent := a.t.own(number)
 	parent.children--
 	parent.pzxid = a.zxid
+	a.t.count(n.path, amounts{-1, -int64(len(n.data))})
 	a.emit(wire.EventDeleted, n)
 	a.emit(wire.EventChildrenChanged, parent)
 }
@@ -272,11 +280,16 @@ func (a *application) setData(m *wire.SetDataRequest) (*Node, wire.Code) {
 	if code != wire.OK {
 		return nil, code
 	}
+	grows := amounts{bytes: int64(len(m.Data) - len(n.data))}
+	if code := a.mayGrow(m.Path, grows); code != wire.OK {
+		return nil, code
+	}
 	if m.Version != -1 && m.Version != n.version {
 		return nil, wire.ErrBadVersion
 	}
+	a.t.count(m.Path, grows)
 	n = a.t.own(n.number)
-	a.t.counts.DataSize += int64(len(m.Data) - len(n.data))
+	a.t.counts.DataSize += grows.bytes
 	n.data = bytes.Clone(m.Data)
 	n.version = next(n.version)
 	n.mzxid, n.mtime = a.zxid, a.now

@@ -19,7 +19,7 @@ func (a *application) multi() Result {
 		m := &a.x.Multi[i]
 		if results[i] = a.one(m.Op, m); results[i].Err != wire.OK {
 			a.t.rollback()
-			a.events = a.events[:before]
+			a.events, a.overQuota = a.events[:before], ""
 			return Result{Multi: failed(results, i)}
 		}
 	}

@@ -32,6 +32,7 @@ type Tree struct {
 	acls     aclTable
 	sessions map[int64]*session
 	reapers  map[uint32]struct{} // containers and TTL nodes
+	quotas   map[string]struct{} // paths that have a quota
 	counts   Counts              // Nodes and Sessions are counted elsewhere
 	undo     undoLog
 }
@@ -67,6 +68,7 @@ func empty() *Tree {
 		acls:     aclTable{lists: make(map[string]*aclList)},
 		sessions: make(map[int64]*session),
 		reapers:  make(map[uint32]struct{}),
+		quotas:   make(map[string]struct{}),
 	}
 }
 
@@ -204,6 +206,9 @@ func (t *Tree) enter(n *Node, parent uint32) {
 		t.links[first].prev = i
 	}
 	t.links[parent].first = i
+	if quota, ok := quotaTarget(n.path, quotaLimits); ok {
+		t.quotas[quota] = struct{}{}
+	}
 	switch {
 	case n.owner == ownerContainer:
 		t.counts.Containers++
@@ -228,6 +233,9 @@ func (t *Tree) leave(n *Node, parent uint32) {
 	}
 	if l.next != 0 {
 		t.links[l.next].prev = l.prev
+	}
+	if quota, ok := quotaTarget(n.path, quotaLimits); ok {
+		delete(t.quotas, quota)
 	}
 	switch {
 	case n.owner == ownerContainer:

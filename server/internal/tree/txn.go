@@ -17,8 +17,9 @@ type Features uint8
 
 // The features.
 const (
-	FeatureTTL  Features = 1 << iota // nodes with a time to live (extendedTypesEnabled); else they fail with -6
-	FeatureX509                      // the ACL scheme x509; else it is an invalid ACL
+	FeatureTTL   Features = 1 << iota // nodes with a time to live (extendedTypesEnabled); else they fail with -6
+	FeatureX509                       // the ACL scheme x509; else it is an invalid ACL
+	FeatureQuota                      // hard quotas are enforced (enforceQuota); else they are only counted
 )
 
 // Txn is one request as it stands in the log: what was asked, by whom, over which connection.
@@ -55,6 +56,8 @@ type Result struct {
 	Epoch    int32              // OpCreateSession, OpAttach: of the connection that holds the session now
 	Timeout  int32              // OpCreateSession, OpAttach
 	Password []byte             // OpCreateSession, OpAttach
+	// OverQuota is the path of a quota whose soft limit the transaction was the first to pass.
+	OverQuota string
 }
 
 // Event is a change that watches may wait for.
