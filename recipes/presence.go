@@ -108,10 +108,10 @@ func (p *Presence) Close(ctx context.Context) error {
 func (p *Presence) await(ctx context.Context, gen int) error {
 	for {
 		p.mu.Lock()
-		shown, over, err, news := p.shown, p.over, p.err, p.news
+		shown, here, over, err, news := p.shown, p.here, p.over, p.err, p.news
 		p.mu.Unlock()
 		switch {
-		case shown >= gen:
+		case shown >= gen && here.Err() == nil: // a session that has just ended took the node along before run knows
 			return nil
 		case over:
 			return fmt.Errorf("presence %s: %w", p.path, err)
