@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/docent-io/docent/internal/wire"
@@ -56,6 +57,11 @@ type Config struct {
 	ContainerNeverUsed time.Duration
 	// ExtendedTypes allows nodes with a time to live.
 	ExtendedTypes bool
+	// EnforceQuota makes hard quotas refuse what would exceed them. Soft ones are logged when they are passed, no more.
+	EnforceQuota bool
+	// SuperDigest is the digest identity that may do everything, "super:" and the base64 of the SHA-1 of
+	// "super:PASSWORD". Default: nobody may.
+	SuperDigest string
 
 	// MaxFrame is the longest request taken, in bytes. Default 1048575, as in ZooKeeper.
 	MaxFrame int
@@ -143,6 +149,9 @@ func (cfg Config) check() error {
 	}
 	if cfg.MinSessionTimeout > cfg.MaxSessionTimeout {
 		wrong("minimum session timeout %v is above the maximum %v", cfg.MinSessionTimeout, cfg.MaxSessionTimeout)
+	}
+	if user, hash, ok := strings.Cut(cfg.SuperDigest, ":"); cfg.SuperDigest != "" && (!ok || user == "" || hash == "") {
+		wrong("super digest: want USER:DIGEST") // what was given may be a password
 	}
 	if cfg.SnapshotBytes < 0 {
 		wrong("snapshot bytes %d: want 0 or more", cfg.SnapshotBytes)

@@ -130,6 +130,9 @@ func (c *conn) auth(s *slot, r *wire.Reader) error {
 		return fmt.Errorf("%w: authentication failed", errLastRequest)
 	}
 	if id.Scheme != "" {
+		if id.ID == c.srv.cfg.SuperDigest {
+			c.addID(wire.ID{Scheme: "super"})
+		}
 		c.addID(id)
 	}
 	c.read(s)

@@ -64,6 +64,9 @@ func Start(cfg Config) (*Server, error) {
 	if cfg.ExtendedTypes {
 		s.features |= tree.FeatureTTL
 	}
+	if cfg.EnforceQuota {
+		s.features |= tree.FeatureQuota
+	}
 	if cfg.TLS != nil {
 		s.features |= tree.FeatureX509
 	}

@@ -75,6 +75,9 @@ func (st *state) apply(now int64, cmd []byte, s *slot) {
 	case x.Op == wire.OpCloseSession:
 		st.stays(x.Session)
 	}
+	if res.OverQuota != "" && s != nil {
+		st.srv.log.Warn("soft quota passed", "path", res.OverQuota, "session", sessionID(x.Session))
+	}
 	if res.Err != wire.ErrSessionMoved {
 		st.srv.lead.touch(x.Session)
 	}
