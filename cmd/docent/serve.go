@@ -53,6 +53,8 @@ func serveConfig(e env) (server.Config, error) {
 	fs.IntVar(&cfg.MaxFrame, "max-frame", 0, "longest request taken, in `bytes` (default 1048575)")
 	fs.IntVar(&cfg.MaxConnectionsPerAddress, "max-connections-per-address", 0, "connections from one address, 0: no limit")
 	fs.BoolVar(&cfg.ExtendedTypes, "extended-types", false, "allow nodes with a time to live")
+	fs.BoolVar(&cfg.EnforceQuota, "enforce-quota", false, "let hard quotas refuse what would exceed them")
+	fs.StringVar(&cfg.SuperDigest, "super-digest", "", "`USER:DIGEST` of the user that may do everything (default: nobody)")
 	fs.StringVar(&words, "4lw-whitelist", "srvr,isro,ruok", "four-letter `words` answered, * for all")
 	fs.StringVar(&logLevel, "log-level", "info", "debug, info, warn or error")
 	fs.StringVar(&format, "log-format", "text", "text or json")
