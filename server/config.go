@@ -63,6 +63,12 @@ type Config struct {
 	// "super:PASSWORD". Default: nobody may.
 	SuperDigest string
 
+	// AdminListen is the address for operators: HTTP with /metrics, /healthz, /readyz and ZooKeeper's /commands. A port
+	// alone is one of this machine only. Default: none.
+	AdminListen string
+	// AdminPprof adds Go's profiles to it, below /debug/pprof.
+	AdminPprof bool
+
 	// MaxFrame is the longest request taken, in bytes. Default 1048575, as in ZooKeeper.
 	MaxFrame int
 	// MaxConnectionsPerAddress bounds the connections from one IP address. Default 0: no limit.

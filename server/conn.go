@@ -45,7 +45,6 @@ type conn struct {
 
 	ids   atomic.Pointer[[]wire.ID] // replaced by auth requests, never changed in place
 	heard atomic.Bool               // something came since the leader was last told
-	stats connStats
 
 	mu     sync.Mutex // guards the fields below
 	below  sync.Cond  // on mu: queue or out got shorter, or the connection ended
@@ -55,6 +54,7 @@ type conn struct {
 	spare  []byte     // the buffer out is swapped with
 	closed bool
 	last   bool // close when out is flushed
+	stats  connStats
 
 	flushing sync.Mutex    // held while writing to the socket
 	wake     chan struct{} // of capacity 1: there is something to flush
@@ -136,7 +136,6 @@ func (c *conn) readLoop() error {
 		if err != nil {
 			return err
 		}
-		c.stats.received.Add(1)
 		c.heard.Store(true)
 		if err := c.request(frame); err != nil {
 			return c.linger(err)
@@ -280,12 +279,13 @@ func (c *conn) deliver(e *tree.Event, typ wire.EventType, path string) {
 	}
 	if len(*c.eventsLocked()) > maxOutEvents {
 		c.srv.log.Warn("client does not take its watch events, connection closed", "remote", c.remote, "session", sessionID(c.session))
+		c.srv.stats.cut.Add(1)
 		c.closeLocked()
 		return
 	}
 	b := c.eventsLocked()
 	*b = appendEvent(*b, e.Zxid, typ, path)
-	c.stats.sent.Add(1)
+	c.stats.event()
 }
 
 func appendEvent(b []byte, zxid int64, typ wire.EventType, path string) []byte {

@@ -47,6 +47,16 @@ func (l *lead) overdue() []int64 {
 	return l.tracker.Overdue(time.Now())
 }
 
+// deadline returns when a session will be overdue, unless it is heard before.
+func (l *lead) deadline(id int64) (time.Time, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.tracker == nil {
+		return time.Time{}, false
+	}
+	return l.tracker.Deadline(id)
+}
+
 // leading runs while this server leads: the replica starts it when everything committed before is applied, and ends
 // ctx with the leadership.
 func (s *Server) leading(ctx context.Context) {
@@ -98,6 +108,7 @@ func (s *Server) expire(id int64) {
 		s.lead.remove(id)
 		return
 	}
+	s.stats.expired.Add(1)
 	s.log.Info("session overdue", "session", sessionID(id), "timeout", time.Duration(sess.Timeout)*time.Millisecond)
 	s.proposeAlone(&tree.Txn{Op: wire.OpCloseSession, Session: id, Epoch: sess.Epoch, Seen: seen})
 }

@@ -2,40 +2,48 @@ package server
 
 import (
 	"bytes"
-	"cmp"
 	"fmt"
 	"os"
 	"runtime"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
-	"github.com/docent-io/docent/server/internal/tree"
-	"github.com/docent-io/docent/server/internal/watch"
+	"github.com/docent-io/docent/internal/wire"
 )
 
 // Version is the version of ZooKeeper's behaviour that the server answers tools with.
 const Version = "3.9.3-docent"
 
-const buildDate = "01/01/2026 00:00 GMT" // in the form that old parsers want
+// versionLine is in the form that both old and new parsers take.
+func versionLine() string { return Version + ", built on 01/01/2026 00:00 GMT" }
 
 // fourLetterWords are the commands that a client may send instead of a connect request. Each writes its answer, after
 // which the connection is closed.
 var fourLetterWords = map[string]func(s *Server, b *bytes.Buffer){
-	"ruok": func(_ *Server, b *bytes.Buffer) { b.WriteString("imok") },
+	"conf": writeConf,
+	"cons": writeConnections,
+	"crst": func(s *Server, b *bytes.Buffer) { s.resetConnections(); b.WriteString("Connection stats reset.\n") },
+	"dirs": writeDirs,
+	"dump": writeDump,
+	"envi": writeEnvironment,
+	"gtmk": func(_ *Server, b *bytes.Buffer) { b.WriteString("0") },
+	"hash": writeHash,
 	"isro": func(_ *Server, b *bytes.Buffer) { b.WriteString("rw") },
+	"mntr": writeMonitor,
+	"ruok": func(_ *Server, b *bytes.Buffer) { b.WriteString("imok") },
+	"srst": func(s *Server, b *bytes.Buffer) { s.resetStats(); b.WriteString("Server stats reset.\n") },
 	"srvr": func(s *Server, b *bytes.Buffer) { s.writeVersion(b); s.writeSummary(b) },
 	"stat": writeStat,
-	"mntr": writeMonitor,
-	"conf": writeConf,
-	"envi": writeEnvironment,
-	"cons": writeConnections,
+	"stmk": func(_ *Server, b *bytes.Buffer) { b.WriteString("0") }, // there are no trace masks
+	"wchc": writeWatchesBySession,
+	"wchp": writeWatchesByPath,
 	"wchs": writeWatchSummary,
-	"hash": writeHash,
-	"srst": func(s *Server, b *bytes.Buffer) { s.stats.reset(); b.WriteString("Server stats reset.\n") },
 }
 
 // answeredAnyway are the words that are answered while the server cannot serve.
-var answeredAnyway = []string{"ruok", "envi", "isro"}
+var answeredAnyway = []string{"ruok", "envi"}
 
 func isFourLetterWord(w string) bool {
 	_, ok := fourLetterWords[w]
@@ -49,14 +57,12 @@ func (c *conn) fourLetterWord(word string) {
 	switch allowed := s.cfg.FourLetterWords; {
 	case !slices.Contains(allowed, word) && !slices.Contains(allowed, "*"):
 		fmt.Fprintf(&b, "%s is not executed because it is not in the whitelist.\n", word)
-	case s.hasLeader():
+	case s.hasLeader() || slices.Contains(answeredAnyway, word):
 		fourLetterWords[word](s, &b)
 	case word == "isro":
 		b.WriteString("null")
-	case slices.Contains(answeredAnyway, word):
-		fourLetterWords[word](s, &b)
 	default:
-		b.WriteString("This ZooKeeper instance is not currently serving requests\n")
+		fmt.Fprintln(&b, errNotServingNow)
 	}
 	c.mu.Lock()
 	c.out = append(c.out, b.Bytes()...)
@@ -78,46 +84,39 @@ func (s *Server) mode() string {
 	return "follower"
 }
 
-func (s *Server) writeVersion(b *bytes.Buffer) {
-	fmt.Fprintf(b, "Zookeeper version: %s, built on %s\n", Version, buildDate)
-}
-
-// facts are the numbers that several words tell.
-type facts struct {
-	zxid                     int64
-	tree                     tree.Counts
-	watch                    watch.Counts
-	connections, outstanding int
-}
-
-func (s *Server) facts() (f facts) {
-	s.state.mu.RLock()
-	t := s.state.tree
-	f.zxid, f.tree = t.Zxid(), t.Counts()
-	s.state.mu.RUnlock()
-	f.watch = s.state.watches.Counts()
-	for _, c := range s.connections() {
-		f.connections++
-		f.outstanding += c.queued()
+func (s *Server) peerState() string {
+	switch {
+	case !s.hasLeader():
+		return "election"
+	case s.mode() == "follower":
+		return "following - broadcast"
 	}
-	return f
+	return "leading - broadcast"
+}
+
+func (s *Server) writeVersion(b *bytes.Buffer) {
+	fmt.Fprintf(b, "Zookeeper version: %s\n", versionLine())
 }
 
 func (s *Server) writeSummary(b *bytes.Buffer) {
-	f, st := s.facts(), &s.stats
-	fmt.Fprintf(b, "Latency min/avg/max: %d/%.4f/%d\n", st.latencyMin.Load(), st.average(), st.latencyMax.Load())
-	fmt.Fprintf(b, "Received: %d\nSent: %d\nConnections: %d\nOutstanding: %d\n", st.received.Load(), st.sent.Load(), f.connections, f.outstanding)
-	fmt.Fprintf(b, "Zxid: 0x%x\nMode: %s\nNode count: %d\n", f.zxid, s.mode(), f.tree.Nodes)
+	f := s.facts()
+	fmt.Fprintf(b, "Latency min/avg/max: %d/%s/%d\n", f.latencyMin, decimal(f.latencyAvg), f.latencyMax)
+	fmt.Fprintf(b, "Received: %d\nSent: %d\nConnections: %d\nOutstanding: %d\n", f.received, f.sent, f.connections, f.outstanding)
+	fmt.Fprintf(b, "Zxid: 0x%x\nMode: %s\n", f.zxid, s.mode())
 	if s.mode() == "leader" {
 		b.WriteString("Proposal sizes last/min/max: -1/-1/-1\n")
 	}
+	fmt.Fprintf(b, "Node count: %d\n", f.tree.Nodes)
 }
+
+func decimal(f float64) string { return strconv.FormatFloat(f, 'f', 4, 64) }
 
 func writeStat(s *Server, b *bytes.Buffer) {
 	s.writeVersion(b)
 	b.WriteString("Clients:\n")
 	for _, c := range s.connections() {
-		fmt.Fprintf(b, " /%s[1](queued=%d,recved=%d,sent=%d)\n", c.remote, c.queued(), c.stats.received.Load(), c.stats.sent.Load())
+		i := c.info()
+		fmt.Fprintf(b, " /%s[1](queued=%d,recved=%d,sent=%d)\n", i.remote, i.queued, i.received, i.sent)
 	}
 	b.WriteString("\n")
 	s.writeSummary(b)
@@ -125,47 +124,89 @@ func writeStat(s *Server, b *bytes.Buffer) {
 
 func writeConnections(s *Server, b *bytes.Buffer) {
 	for _, c := range s.connections() {
-		fmt.Fprintf(b, " /%s[1](queued=%d,recved=%d,sent=%d", c.remote, c.queued(), c.stats.received.Load(), c.stats.sent.Load())
-		s.state.mu.RLock()
-		session, timeout := c.session, c.timeout
-		s.state.mu.RUnlock()
-		if session != 0 {
-			fmt.Fprintf(b, ",sid=%s,lop=%v,est=%d,to=%d,lcxid=0x%x", sessionID(session), c.stats.operation(), c.opened.UnixMilli(),
-				timeout.Milliseconds(), c.stats.lastXid.Load())
+		i := c.info()
+		fmt.Fprintf(b, " /%s[1](queued=%d,recved=%d,sent=%d", i.remote, i.queued, i.received, i.sent)
+		if i.session != 0 {
+			fmt.Fprintf(b, ",sid=%s,lop=%s,est=%d,to=%d", sessionID(i.session), lastOperation(i.lastOp), i.opened, i.timeout.Milliseconds())
+			if i.lastXid >= 0 {
+				fmt.Fprintf(b, ",lcxid=0x%x", i.lastXid)
+			}
+			fmt.Fprintf(b, ",lzxid=0x%x,lresp=%d,llat=%d,minlat=%d,avglat=%d,maxlat=%d", i.lastZxid, max(0, i.lastTime.UnixMilli()), i.last.Milliseconds(),
+				i.min.Milliseconds(), i.average().Milliseconds(), i.max.Milliseconds())
 		}
 		b.WriteString(")\n")
 	}
 	b.WriteString("\n")
 }
 
+// lastOperation returns ZooKeeper's short name of an operation.
+func lastOperation(op wire.Op) string {
+	short := map[wire.Op]string{
+		wire.OpNotify: "NA", wire.OpCreate: "CREA", wire.OpCreate2: "CREA", wire.OpCreateContainer: "CREA", wire.OpCreateTTL: "CREA",
+		wire.OpDelete: "DELE", wire.OpExists: "EXIS", wire.OpGetData: "GETD", wire.OpSetData: "SETD", wire.OpGetACL: "GETA",
+		wire.OpSetACL: "SETA", wire.OpGetChildren: "GETC", wire.OpGetChildren2: "GETC", wire.OpSync: "SYNC", wire.OpPing: "PING",
+		wire.OpMulti: "MULT", wire.OpMultiRead: "MLTR", wire.OpCheckWatches: "CHKW", wire.OpRemoveWatches: "REMW",
+		wire.OpSetWatches: "SETW", wire.OpSetWatches2: "STW2", wire.OpAddWatch: "ADDW", wire.OpGetEphemerals: "GETE",
+		wire.OpGetAllChildrenNumber: "GETACN", wire.OpWhoAmI: "HOMI", wire.OpReconfig: "RECO", wire.OpCloseSession: "CLOS",
+		wire.OpCreateSession: "SESS",
+	}
+	if s, ok := short[op]; ok {
+		return s
+	}
+	return strings.ToUpper(op.String())
+}
+
+// keyValue is one figure of mntr.
+type keyValue struct {
+	key   string
+	value any
+}
+
+// monitor returns what mntr and the operators' monitor tell.
+func (s *Server) monitor() []keyValue {
+	f := s.facts()
+	open, limit := descriptors()
+	list := []keyValue{
+		{"version", versionLine()}, {"server_state", s.mode()},
+		{"avg_latency", jsonDecimal(f.latencyAvg)}, {"max_latency", f.latencyMax}, {"min_latency", f.latencyMin},
+		{"packets_received", f.received}, {"packets_sent", f.sent}, {"num_alive_connections", f.connections},
+		{"outstanding_requests", f.outstanding}, {"uptime", f.uptime.Milliseconds()}, {"znode_count", f.tree.Nodes},
+		{"watch_count", f.watches}, {"ephemerals_count", f.tree.Ephemerals}, {"approximate_data_size", f.tree.DataSize},
+		{"open_file_descriptor_count", open}, {"max_file_descriptor_count", limit}, {"global_sessions", f.tree.Sessions},
+		{"local_sessions", 0}, {"last_client_response_size", -1}, {"max_client_response_size", -1}, {"min_client_response_size", -1},
+		{"connection_drop_probability", jsonDecimal(0)}, {"auth_failed_count", f.authFailed}, {"outstanding_tls_handshake", 0},
+		{"non_mtls_remote_conn_count", 0}, {"non_mtls_local_conn_count", 0}, {"connection_rejected", f.rejected},
+		{"stale_sessions_expired", f.expired}, {"snap_count", f.replica.Snapshots},
+	}
+	if n := len(s.cfg.Peers); n > 1 {
+		list = append(list, keyValue{"peer_state", s.peerState()}, keyValue{"quorum_size", n/2 + 1})
+		if f.leads {
+			list = append(list, keyValue{"learners", n - 1}, keyValue{"synced_followers", n - 1}, keyValue{"synced_non_voting_followers", 0},
+				keyValue{"synced_observers", 0}, keyValue{"pending_syncs", 0}, keyValue{"leader_uptime", f.uptime.Milliseconds()},
+				keyValue{"last_proposal_size", -1}, keyValue{"max_proposal_size", -1}, keyValue{"min_proposal_size", -1})
+		}
+	}
+	return list
+}
+
+// jsonDecimal is a number that is printed with its decimals.
+type jsonDecimal float64
+
+func (d jsonDecimal) String() string               { return decimal(float64(d)) }
+func (d jsonDecimal) MarshalJSON() ([]byte, error) { return []byte(d.String()), nil }
+
 func writeMonitor(s *Server, b *bytes.Buffer) {
-	f, st := s.facts(), &s.stats
-	line := func(key string, value any) { fmt.Fprintf(b, "zk_%s\t%v\n", key, value) }
-	line("version", Version+", built on "+buildDate)
-	line("server_state", s.mode())
-	line("avg_latency", fmt.Sprintf("%.4f", st.average()))
-	line("max_latency", st.latencyMax.Load())
-	line("min_latency", st.latencyMin.Load())
-	line("packets_received", st.received.Load())
-	line("packets_sent", st.sent.Load())
-	line("num_alive_connections", f.connections)
-	line("outstanding_requests", f.outstanding)
-	line("uptime", time.Since(s.started).Milliseconds())
-	line("znode_count", f.tree.Nodes)
-	line("watch_count", f.watch.Watches)
-	line("ephemerals_count", f.tree.Ephemerals)
-	line("approximate_data_size", f.tree.DataSize)
-	line("global_sessions", f.tree.Sessions)
-	line("connection_rejected", st.rejected.Load())
-	if len(s.cfg.Peers) > 1 {
-		line("quorum_size", len(s.cfg.Peers)/2+1)
+	for _, kv := range s.monitor() {
+		fmt.Fprintf(b, "zk_%s\t%v\n", kv.key, kv.value)
 	}
 }
 
 func writeConf(s *Server, b *bytes.Buffer) {
-	fmt.Fprintf(b, "clientPort=%s\nsecureClientPort=-1\ndataDir=%s\ntickTime=%d\nmaxClientCnxns=%d\nminSessionTimeout=%d\nmaxSessionTimeout=%d\nserverId=%d\n",
-		portOf(s.Addr()), s.cfg.Data, s.cfg.Tick.Milliseconds(), s.cfg.MaxConnectionsPerAddress,
-		s.cfg.MinSessionTimeout.Milliseconds(), s.cfg.MaxSessionTimeout.Milliseconds(), s.cfg.ID)
+	fmt.Fprintf(b, "clientPort=%s\nsecureClientPort=%s\n", portOf(s.Addr()), portOf(s.SecureAddr()))
+	size := s.replica.Stats().LogBytes
+	fmt.Fprintf(b, "dataDir=%s/version-2\ndataDirSize=%d\ndataLogDir=%s/version-2\ndataLogSize=%d\n", s.cfg.Data, dirSize(s.cfg.Data), s.cfg.Data, size)
+	fmt.Fprintf(b, "tickTime=%d\nmaxClientCnxns=%d\nminSessionTimeout=%d\nmaxSessionTimeout=%d\nclientPortListenBacklog=-1\nserverId=%d\n",
+		s.cfg.Tick.Milliseconds(), s.cfg.MaxConnectionsPerAddress, s.cfg.MinSessionTimeout.Milliseconds(), s.cfg.MaxSessionTimeout.Milliseconds(), s.cfg.ID)
 	if len(s.cfg.Peers) > 1 {
 		b.WriteString("membership: \n")
 		for _, id := range peerIDs(s.cfg.Peers) {
@@ -174,18 +215,106 @@ func writeConf(s *Server, b *bytes.Buffer) {
 	}
 }
 
-func writeEnvironment(s *Server, b *bytes.Buffer) {
+func writeDirs(s *Server, b *bytes.Buffer) {
+	fmt.Fprintf(b, "datadir_size: %d\nlogdir_size: %d\n", dirSize(s.cfg.Data), s.replica.Stats().LogBytes)
+}
+
+func writeDump(s *Server, b *bytes.Buffer) {
+	s.state.mu.RLock()
+	defer s.state.mu.RUnlock()
+	t := s.state.tree
+	b.WriteString("SessionTracker dump:\n")
+	fmt.Fprintf(b, "Global Sessions(%d):\n", t.Counts().Sessions)
+	owners := 0
+	var ephemerals bytes.Buffer
+	for sess := range t.Sessions() {
+		fmt.Fprintf(b, "%s\t%dms\n", sessionID(sess.ID), sess.Timeout)
+		paths := t.Ephemerals(sess.ID)
+		if len(paths) == 0 {
+			continue
+		}
+		owners++
+		fmt.Fprintf(&ephemerals, "%s:\n", sessionID(sess.ID))
+		for _, p := range paths {
+			fmt.Fprintf(&ephemerals, "\t%s\n", p)
+		}
+	}
+	fmt.Fprintf(b, "ephemeral nodes dump:\nSessions with Ephemerals (%d):\n%s", owners, ephemerals.Bytes())
+	fmt.Fprintf(b, "Connections dump:\nConnections Sets (1)/(%d):\n\n", len(s.state.conns))
+}
+
+// environment returns what envi tells, zookeeper.version first.
+func environment() [][2]string {
 	hostname, err := os.Hostname()
 	if err != nil {
 		hostname = "<NA>"
 	}
-	fmt.Fprintf(b, "Environment:\nzookeeper.version=%s, built on %s\nhost.name=%s\ngo.version=%s\nos.name=%s\nos.arch=%s\n",
-		Version, buildDate, hostname, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	dir, err := os.Getwd()
+	if err != nil {
+		dir = "<NA>"
+	}
+	return [][2]string{
+		{"zookeeper.version", versionLine()}, {"host.name", hostname}, {"go.version", runtime.Version()}, {"os.name", runtime.GOOS},
+		{"os.arch", runtime.GOARCH}, {"os.available.processors", strconv.Itoa(runtime.NumCPU())}, {"user.dir", dir},
+	}
+}
+
+func writeEnvironment(_ *Server, b *bytes.Buffer) {
+	b.WriteString("Environment:\n")
+	for _, kv := range environment() {
+		fmt.Fprintf(b, "%s=%s\n", kv[0], kv[1])
+	}
 }
 
 func writeWatchSummary(s *Server, b *bytes.Buffer) {
-	f := s.facts()
-	fmt.Fprintf(b, "%d connections watching %d paths\nTotal watches:%d\n", f.watch.DataWatchers, f.watch.DataPaths, f.watch.DataWatches)
+	c := s.state.watches.Counts()
+	fmt.Fprintf(b, "%d connections watching %d paths\nTotal watches:%d\n", c.DataWatchers, c.DataPaths, c.DataWatches)
+}
+
+func writeWatchesBySession(s *Server, b *bytes.Buffer) {
+	for id, paths := range s.watchesBySession() {
+		fmt.Fprintf(b, "%s\n", sessionID(id))
+		for _, p := range paths {
+			fmt.Fprintf(b, "\t%s\n", p)
+		}
+	}
+	b.WriteString("\n")
+}
+
+func writeWatchesByPath(s *Server, b *bytes.Buffer) {
+	for path, ids := range s.watchesByPath() {
+		fmt.Fprintf(b, "%s\n", path)
+		for _, id := range ids {
+			fmt.Fprintf(b, "\t%s\n", sessionID(id))
+		}
+	}
+	b.WriteString("\n")
+}
+
+// watchesBySession ranges over the sessions attached here and the paths each watches.
+func (s *Server) watchesBySession() func(yield func(int64, []string) bool) {
+	return func(yield func(int64, []string) bool) {
+		for c, paths := range s.state.watches.ByWatcher() {
+			if !yield(c.session, paths) {
+				return
+			}
+		}
+	}
+}
+
+// watchesByPath ranges over the paths watched here and the sessions that watch each.
+func (s *Server) watchesByPath() func(yield func(string, []int64) bool) {
+	return func(yield func(string, []int64) bool) {
+		for path, conns := range s.state.watches.ByPath() {
+			var ids []int64
+			for _, c := range conns {
+				ids = append(ids, c.session)
+			}
+			if !yield(path, ids) {
+				return
+			}
+		}
+	}
 }
 
 // writeHash tells the digest of the whole state at its present zxid: equal on all servers at equal zxids.
@@ -194,29 +323,25 @@ func writeHash(s *Server, b *bytes.Buffer) {
 	fmt.Fprintf(b, "%x: %x\n", zxid, digest)
 }
 
-// connections returns the open connections, oldest first.
-func (s *Server) connections() []*conn {
-	s.mu.Lock()
-	list := make([]*conn, 0, len(s.conns))
-	for c := range s.conns {
-		list = append(list, c)
-	}
-	s.mu.Unlock()
-	slices.SortFunc(list, func(a, b *conn) int { return cmp.Or(a.opened.Compare(b.opened), cmp.Compare(a.remote, b.remote)) })
-	return list
-}
-
-func (c *conn) queued() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.queue.len()
-}
-
+// portOf returns the port of an address, -1 if there is none.
 func portOf(addr string) string {
-	for i := len(addr) - 1; i >= 0; i-- {
-		if addr[i] == ':' {
-			return addr[i+1:]
-		}
+	if i := strings.LastIndexByte(addr, ':'); i >= 0 {
+		return addr[i+1:]
 	}
-	return addr
+	return "-1"
+}
+
+func atoi(s string) int {
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		return -1
+	}
+	return n
+}
+
+// lastSnapshot returns the zxid of the last snapshot that was taken, and when.
+func (st *state) lastSnapshot() (int64, time.Time) {
+	st.mu.RLock()
+	defer st.mu.RUnlock()
+	return st.snapZxid, st.snapTime
 }

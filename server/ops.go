@@ -125,6 +125,7 @@ func (c *conn) auth(s *slot, r *wire.Reader) error {
 	}
 	s.read = authOK
 	if failed {
+		c.srv.stats.authFailed.Add(1)
 		s.read, s.last = authFailed, true
 		c.read(s)
 		return fmt.Errorf("%w: authentication failed", errLastRequest)

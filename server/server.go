@@ -36,6 +36,7 @@ type Server struct {
 	features tree.Features // sent along with each transaction
 	stats    serverStats
 	started  time.Time
+	admin    *admin // nil without a listener for operators
 
 	cancel context.CancelFunc // ends accepting and reporting
 	wg     sync.WaitGroup     // the goroutines of the server, connections included
@@ -60,7 +61,6 @@ func Start(cfg Config) (*Server, error) {
 	s.state = state{srv: s, tree: tree.New(), watches: watch.New[*conn](), conns: make(map[int64]*conn)}
 	s.toucher = toucher{srv: s, wake: make(chan struct{}, 1)}
 	s.sessions.start(cfg.ID, s.started)
-	s.stats.reset()
 	if cfg.ExtendedTypes {
 		s.features |= tree.FeatureTTL
 	}
@@ -75,6 +75,9 @@ func Start(cfg Config) (*Server, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
+	if err := s.startAdmin(); err != nil {
+		return nil, errors.Join(err, s.replica.Close(), s.closeListeners())
+	}
 	s.wg.Go(func() { s.toucher.run(ctx) })
 	s.wg.Go(func() { s.accept(s.listener) })
 	if s.secure != nil {
@@ -91,7 +94,9 @@ func (s *Server) listen() (err error) {
 	defer func() {
 		if err != nil {
 			for _, f := range opened {
-				err = errors.Join(err, f())
+				if e := f(); !errors.Is(e, net.ErrClosed) { // the replica may have closed its own
+					err = errors.Join(err, e)
+				}
 			}
 		}
 	}()
@@ -135,6 +140,9 @@ func (s *Server) listen() (err error) {
 		Dial: dial,
 	})
 	if err != nil {
+		if cfg.Data != "" {
+			err = fmt.Errorf("data folder %s: %w", cfg.Data, err)
+		}
 		return errors.Join(err, store.Close())
 	}
 	return nil
@@ -198,9 +206,9 @@ func (s *Server) stop(stopReplica func() error) error {
 		defer close(s.closed)
 		failed := s.replica.Err()
 		s.cancel()
-		err := s.listener.Close()
-		if s.secure != nil {
-			err = errors.Join(err, s.secure.Close())
+		err := s.closeListeners()
+		if s.admin != nil {
+			err = errors.Join(err, s.admin.http.Close())
 		}
 		err = errors.Join(failed, err, stopReplica()) // before the connections: a client must not be refused by a leader
 		s.mu.Lock()
@@ -215,6 +223,14 @@ func (s *Server) stop(stopReplica func() error) error {
 	})
 	<-s.closed
 	return s.err
+}
+
+func (s *Server) closeListeners() error {
+	err := s.listener.Close()
+	if s.secure != nil {
+		err = errors.Join(err, s.secure.Close())
+	}
+	return err
 }
 
 // watchReplica stops the server when its replica stops by itself.
@@ -320,6 +336,7 @@ func (s *Server) dismiss(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c)
+	s.retire(c)
 	h := host(c.nc.RemoteAddr())
 	if s.perHost[h]--; s.perHost[h] == 0 {
 		delete(s.perHost, h)

@@ -60,6 +60,7 @@ func (q *slotQueue) pop() {
 func (c *conn) enqueue(s *slot) {
 	c.mu.Lock()
 	c.queue.push(s)
+	c.stats.received()
 	c.mu.Unlock()
 }
 
@@ -72,6 +73,7 @@ func (c *conn) read(s *slot) {
 	defer c.mu.Unlock()
 	if !c.closed {
 		c.queue.push(s)
+		c.stats.received()
 		c.runLocked()
 	}
 }
@@ -131,6 +133,7 @@ func (c *conn) appendReply(b []byte, s *slot) []byte {
 	if s.read != nil {
 		return c.appendRead(b, s)
 	}
+	c.stats.lastZxid = s.result.Zxid
 	start := len(b)
 	return wire.EndFrame(appendResult(wire.BeginFrame(b), s), start)
 }
@@ -140,13 +143,14 @@ func (c *conn) appendRead(b []byte, s *slot) []byte {
 	st := &c.srv.state
 	r := readCall{conn: c, tree: st.tree, watches: st.watches, req: s.req}
 	s.read(&r)
+	c.stats.lastZxid = st.tree.Zxid()
 	h := wire.ReplyHeader{Xid: s.xid, Zxid: st.tree.Zxid(), Err: r.err}
 	if r.zxid != nil {
 		h.Zxid = *r.zxid
 	}
 	for _, e := range r.events {
 		b = appendEvent(b, -1, e.Type, e.Path)
-		c.stats.sent.Add(1)
+		c.stats.event()
 	}
 	start := len(b)
 	b = h.Append(wire.BeginFrame(b))
@@ -160,8 +164,7 @@ func (c *conn) appendRead(b []byte, s *slot) []byte {
 func (c *conn) popLocked(s *slot) {
 	c.queue.pop()
 	c.below.Signal()
-	c.stats.answered(s)
-	c.srv.stats.answered(s)
+	c.stats.answered(s, time.Now())
 	if s.last {
 		c.last = true
 	}

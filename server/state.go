@@ -22,11 +22,13 @@ type state struct {
 	tree  *tree.Tree
 	conns map[int64]*conn // the attached connection of each session that has one here
 
+	snapZxid int64 // of the last snapshot taken
+	snapTime time.Time
+
 	// Used by the applying goroutine alone.
 	txn    tree.Txn
 	events []tree.Event
 	woken  []*conn
-	err    error
 }
 
 // Apply carries out the transactions of one entry, on every server alike; answers and events go to the connections
@@ -149,6 +151,7 @@ func (st *state) forget(c *conn) {
 func (st *state) Snapshot() (func(io.Writer) error, error) {
 	st.mu.Lock()
 	snap := st.tree.Snapshot()
+	st.snapZxid, st.snapTime = snap.Zxid(), time.Now()
 	st.mu.Unlock()
 	return func(w io.Writer) error {
 		_, err := snap.WriteTo(w)

@@ -63,6 +63,15 @@ func (t *Tracker) Touch(id int64, now time.Time) bool {
 	return true
 }
 
+// Deadline returns when a session is overdue unless it is heard before; ok is false if it is unknown.
+func (t *Tracker) Deadline(id int64) (at time.Time, ok bool) {
+	s := t.sessions[id]
+	if s == nil {
+		return time.Time{}, false
+	}
+	return s.heard.Add(s.timeout + t.delay), true
+}
+
 // Remove forgets a session.
 func (t *Tracker) Remove(id int64) {
 	if s := t.sessions[id]; s != nil {
