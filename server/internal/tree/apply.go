@@ -289,7 +289,7 @@ func (a *application) setData(m *wire.SetDataRequest) (*Node, wire.Code) {
 	}
 	a.t.count(m.Path, grows)
 	n = a.t.own(n.number)
-	a.t.counts.DataSize += grows.bytes
+	a.t.counts.DataSize += int64(len(m.Data) - len(n.data)) // not grows: n may hold the totals just counted
 	n.data = bytes.Clone(m.Data)
 	n.version = next(n.version)
 	n.mzxid, n.mtime = a.zxid, a.now
