@@ -21,8 +21,7 @@ func main() {
 		defer srv.Close()
 		*connect = "zk://" + srv.Addr()
 	}
-	cfg := must(client.ParseDSN(*connect))
-	meet := fmt.Sprintf("jobs/%d/meet", os.Getpid())
+	cfg, meet := must(client.ParseDSN(*connect)), fmt.Sprintf("jobs/%d/meet", os.Getpid())
 	ctx, stop := context.WithCancel(context.Background())
 	working, done := make(chan string), make(chan struct{})
 	go func() {
