@@ -86,7 +86,8 @@ const handshakeTimeout = 10 * time.Second
 // DefaultListen is where a server listens for clients unless told otherwise.
 const DefaultListen = "127.0.0.1:2181"
 
-func (cfg Config) withDefaults() Config {
+// WithDefaults returns the configuration with the documented defaults in the place of zero values.
+func (cfg Config) WithDefaults() Config {
 	def(&cfg.ID, 1)
 	def(&cfg.Listen, DefaultListen)
 	def(&cfg.MinSessionTimeout, 500*time.Millisecond)
@@ -113,8 +114,9 @@ func def[T comparable](p *T, v T) {
 	}
 }
 
-// check reports everything that is wrong with a configuration that has its defaults.
-func (cfg Config) check() error {
+// Check reports everything that is wrong with the configuration, short of what only starting shows.
+func (cfg Config) Check() error {
+	cfg = cfg.WithDefaults()
 	var errs []error
 	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	if cfg.ID < 1 || cfg.ID > 254 {

@@ -52,8 +52,8 @@ type Server struct {
 // Start checks cfg, opens the data folder, and starts to serve. It does not wait for an ensemble to come together:
 // Ready does. What is wrong with cfg or the folder is told in the error.
 func Start(cfg Config) (*Server, error) {
-	cfg = cfg.withDefaults()
-	if err := cfg.check(); err != nil {
+	cfg = cfg.WithDefaults()
+	if err := cfg.Check(); err != nil {
 		return nil, err
 	}
 	s := &Server{cfg: cfg, log: cfg.Logger, started: time.Now(), closed: make(chan struct{}),

@@ -28,6 +28,7 @@ const (
 type env struct {
 	args           []string // behind the verb
 	stdout, stderr io.Writer
+	getenv         func(string) string
 }
 
 // A verb is a row of the table of verbs. Its run returns when ctx ends or its work is done.
@@ -46,7 +47,7 @@ func verbs() []verb {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	os.Exit(run(ctx, env{args: os.Args[1:], stdout: os.Stdout, stderr: os.Stderr}))
+	os.Exit(run(ctx, env{args: os.Args[1:], stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv}))
 }
 
 // usageError marks what keeps a verb from beginning.
