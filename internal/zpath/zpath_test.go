@@ -6,7 +6,8 @@ import (
 	"github.com/docent-io/docent/internal/zpath"
 )
 
-func TestValidate(t *testing.T) {
+// Trap 38 of §13.3 of the protocol reference: all runes outside the basic plane are refused, and more.
+func TestValidate_Trap38(t *testing.T) {
 	for _, p := range []string{"/", "/a", "/a/b", "/a/.b", "/a/..b", "/a/b..", "/ü/漢", "/a b", "/a/\ud7ff", "/\uf900", "/\uffef"} {
 		if err := zpath.Validate(p); err != nil {
 			t.Errorf("Validate(%q) = %v, want nil", p, err)

@@ -155,7 +155,8 @@ func TestNew_Trap39_BuiltInNodes(t *testing.T) {
 	}
 }
 
-func TestStat_Arithmetic(t *testing.T) {
+// Trap 49: times are those that came with the transaction.
+func TestStat_Trap28to30_Trap49_Arithmetic(t *testing.T) {
 	w := newWorld(t) // zxid 1
 	w.now = 2000
 	r := w.must(create("/a", 0))
@@ -335,6 +336,20 @@ func TestContainerAndTTL_Reaping(t *testing.T) {
 	}
 	if c := w.Counts(); c.Containers != 1 || c.TTLs != 1 {
 		t.Errorf("Counts = %+v", c)
+	}
+}
+
+// Trap 37: reads take any path; "" is the root, and what is odd is just not there.
+func TestNode_Trap37_OddPaths(t *testing.T) {
+	w := newWorld(t)
+	w.must(create("/a", 0))
+	if w.Node("") != w.Node("/") || w.Node("/").Path() != "/" {
+		t.Error(`"" is not the root`)
+	}
+	for _, path := range []string{"a", "/a/", "//a", "/a//b", "/a/.", "//", " "} {
+		if w.Node(path) != nil {
+			t.Errorf("there is a node at %q", path)
+		}
 	}
 }
 
