@@ -224,9 +224,9 @@ func testACL(t *testing.T, e *env) {
 func testTxn(t *testing.T, e *env) {
 	c, ctx := e.dial(t), t.Context()
 	must(c.Create(ctx, "a", []byte("0")))(t)
-	results, err := c.Txn().Check("a", 0).Create("b/", nil).Create("s-", []byte("x"), client.Sequential()).Set("a", []byte("1"), 0).Commit(ctx)
+	_, err := c.Txn().Check("a", 0).Create("b/", nil).Commit(ctx)
 	wantErr(t, "bad path", err, client.ErrBadArguments)
-	results, err = c.Txn().Check("a", 0).Create("b", nil).Create("s-", []byte("x"), client.Sequential()).Set("a", []byte("1"), 0).
+	results, err := c.Txn().Check("a", 0).Create("b", nil).Create("s-", []byte("x"), client.Sequential()).Set("a", []byte("1"), 0).
 		Create("b/box", nil, client.Container()).Delete("b/box", -1).Commit(ctx)
 	if err != nil {
 		t.Fatal(err)
