@@ -23,7 +23,7 @@ func (t *Table[W]) Counts() Counts {
 	watchers := make(map[W]struct{})
 	for _, at := range t.paths {
 		before := c.DataWatches
-		for w, has := range at {
+		for w, has := range at.all() {
 			if has&inData != 0 {
 				watchers[w] = struct{}{}
 				c.DataWatches++
@@ -84,7 +84,7 @@ func (t *Table[W]) eachData(f func(path string, w W)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for path, at := range t.paths {
-		for w, has := range at {
+		for w, has := range at.all() {
 			if has&inData != 0 {
 				f(path, w)
 			}

@@ -26,7 +26,7 @@ const all = Data | Child | Persistent | Recursive
 // once.
 type Table[W comparable] struct {
 	mu        sync.Mutex // guards everything below
-	paths     map[string]map[W]Kind
+	paths     map[string]*crowd[W]
 	watchers  map[W]map[string]struct{} // the paths each one watches
 	kinds     [4]int                    // how many watches there are of each kind
 	delivered map[W]struct{}            // during Fire: who has got the event; empty otherwise
@@ -35,7 +35,7 @@ type Table[W comparable] struct {
 // New returns an empty table.
 func New[W comparable]() *Table[W] {
 	return &Table[W]{
-		paths: make(map[string]map[W]Kind), watchers: make(map[W]map[string]struct{}), delivered: make(map[W]struct{}),
+		paths: make(map[string]*crowd[W]), watchers: make(map[W]map[string]struct{}), delivered: make(map[W]struct{}),
 	}
 }
 
@@ -43,19 +43,19 @@ func New[W comparable]() *Table[W] {
 func (t *Table[W]) Add(w W, path string, k Kind) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.set(w, path, t.paths[path][w]|k)
+	t.set(w, path, t.paths[path].get(w)|k)
 }
 
 // set makes the watches of w on path be exactly those of kinds.
 func (t *Table[W]) set(w W, path string, kinds Kind) {
 	at := t.paths[path]
-	was := at[w]
+	was := at.get(w)
 	t.count(was, -1)
 	t.count(kinds, +1)
 	switch {
 	case kinds == was:
 	case kinds == 0:
-		if delete(at, w); len(at) == 0 {
+		if at.set(w, 0); at.empty() {
 			delete(t.paths, path)
 		}
 		of := t.watchers[w]
@@ -64,7 +64,7 @@ func (t *Table[W]) set(w W, path string, kinds Kind) {
 		}
 	case was == 0:
 		if at == nil {
-			at = make(map[W]Kind)
+			at = new(crowd[W])
 			t.paths[path] = at
 		}
 		of := t.watchers[w]
@@ -72,9 +72,10 @@ func (t *Table[W]) set(w W, path string, kinds Kind) {
 			of = make(map[string]struct{})
 			t.watchers[w] = of
 		}
-		at[w], of[path] = kinds, struct{}{}
+		at.set(w, kinds)
+		of[path] = struct{}{}
 	default:
-		at[w] = kinds
+		at.set(w, kinds)
 	}
 }
 
@@ -107,14 +108,14 @@ func kindsOf(typ wire.WatcherType) Kind {
 func (t *Table[W]) Check(w W, path string, typ wire.WatcherType) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.paths[path][w]&kindsOf(typ) != 0
+	return t.paths[path].get(w)&kindsOf(typ) != 0
 }
 
 // Remove removes the watches of that type that w has at exactly this path, and tells whether there were any.
 func (t *Table[W]) Remove(w W, path string, typ wire.WatcherType) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	has, k := t.paths[path][w], kindsOf(typ)
+	has, k := t.paths[path].get(w), kindsOf(typ)
 	if has&k == 0 {
 		return false
 	}
@@ -138,7 +139,7 @@ func (t *Table[W]) Fire(typ wire.EventType, path string, deliver func(w W, typ w
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	above := waiting&Recursive != 0 && t.kinds[3] > 0 // else nobody can be met twice
-	for w, has := range t.paths[path] {
+	for w, has := range t.paths[path].all() {
 		if has&waiting == 0 {
 			continue
 		}
@@ -182,7 +183,7 @@ func waitingFor(typ wire.EventType) Kind {
 func (t *Table[W]) fireAbove(typ wire.EventType, path string, deliver func(w W, typ wire.EventType, path string)) {
 	for p := path; len(p) > 1; {
 		p = p[:max(1, strings.LastIndexByte(p, '/'))]
-		for w, has := range t.paths[p] {
+		for w, has := range t.paths[p].all() {
 			if _, done := t.delivered[w]; !done && has&Recursive != 0 {
 				deliver(w, typ, path)
 				t.delivered[w] = struct{}{}
