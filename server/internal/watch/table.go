@@ -58,9 +58,10 @@ func (t *Table[W]) set(w W, path string, kinds Kind) {
 		if at.set(w, 0); at.empty() {
 			delete(t.paths, path)
 		}
-		of := t.watchers[w]
-		if delete(of, path); len(of) == 0 {
+		if of := t.watchers[w]; len(of) == 1 {
 			delete(t.watchers, w)
+		} else {
+			delete(of, path)
 		}
 	case was == 0:
 		if at == nil {
