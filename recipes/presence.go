@@ -166,6 +166,9 @@ func (p *Presence) keep(ctx context.Context, s *client.Session) error {
 			p.s = s // from here on there may be a node of ours
 			_, err := s.Create(ctx, p.path, p.wanted().data, client.Ephemeral(), client.Parents())
 			if err != nil && !lookAgain(err) {
+				if code := client.Code(0); errors.As(err, &code) {
+					p.s = nil // refused
+				}
 				return err
 			}
 		}
