@@ -8,20 +8,25 @@ import (
 	"github.com/docent-io/docent/server/servertest"
 )
 
-// A line whose rule lets two in at a time: who is third or later waits for the one two places ahead.
+// A line in which readers wait for the nearest writer ahead of them only, so readers share.
 func ExampleLine() {
 	srv := servertest.MustStart()
 	defer srv.Close()
 	c := srv.MustDial() // in a program: client.Dial(ctx, client.Config{Servers: …})
 	ctx := context.Background()
 
-	line := recipes.Line{Dir: "/ferry", Kind: "seat-", Rule: func(_ []recipes.Place, own int) int { return max(own-2, -1) }}
+	readers := recipes.Line{Dir: "/ledger", Kind: "read-", Also: []string{"write-"}, Rule: func(line []recipes.Place, own int) int {
+		for own--; own >= 0 && line[own].Kind != "write-"; own-- {
+		}
+		return own
+	}}
+	writers := recipes.Line{Dir: "/ledger", Kind: "write-", Also: []string{"read-"}} // everybody ahead
 	s, err := c.Session(ctx)
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	for range 3 {
+	for _, line := range []recipes.Line{readers, readers, writers} {
 		ticket, err := line.Draw(ctx, s, nil)
 		if err != nil {
 			fmt.Println(err)
@@ -29,16 +34,16 @@ func ExampleLine() {
 		}
 		hold, err := ticket.Try(ctx)
 		if err != nil {
-			fmt.Println("full")
+			fmt.Println(line.Kind, "has to wait")
 			return
 		}
 		defer hold.Release(ctx)
-		fmt.Println("on board")
+		fmt.Println(line.Kind, "is in")
 	}
 	// Output:
-	// on board
-	// on board
-	// full
+	// read- is in
+	// read- is in
+	// write- has to wait
 }
 
 func ExampleNewPresence() {
