@@ -8,6 +8,9 @@ import (
 	"github.com/hashicorp/raft"
 )
 
+// minTrailing is how many entries a snapshot leaves in the log at least.
+const minTrailing = 64
+
 // Propose hands over a command: it will be applied on every member, once, in the order of the calls here. It copies cmd
 // and never blocks. w comes back in Batch.Waiters when this member applies the command. It never does when the member
 // is closed or gets the command's effect inside a snapshot (Machine.Restore is called then); without a majority it waits.
@@ -44,9 +47,11 @@ func (r *Replica) Snapshot() error {
 	if r.closing.Err() != nil {
 		return ErrClosed
 	}
-	// What stays in the log, for followers a little behind, is bounded by bytes: an entry may be small or large.
+	// What stays in the log, for followers a little behind, is bounded by bytes: an entry may be small or large. But some
+	// entries must stay: raft cannot bring back a member whose log, with entries that never got a majority, goes on behind
+	// the snapshot it installs. A leader has at most maxInFlight and one of those; this is room for many terms of them.
 	conf := r.raft.ReloadableConfig()
-	conf.TrailingLogs = r.cfg.Store.Log().Newest(r.cfg.SnapshotBytes / 4)
+	conf.TrailingLogs = max(r.cfg.Store.Log().Newest(r.cfg.SnapshotBytes/4), minTrailing)
 	if err := r.raft.ReloadConfig(conf); err != nil {
 		return err
 	}

@@ -193,22 +193,22 @@ func (c *cluster) dialer(from uint64) func(context.Context, string) (net.Conn, e
 	}
 }
 
-// cuttable lets nothing through while its link is cut, and says nothing about it.
+// cuttable lets nothing through while its link is cut, and says nothing about it. What was lost breaks the connection when
+// the link is whole again, as TCP would.
 type cuttable struct {
 	net.Conn
 	c    *cluster
 	pair [2]uint64
 }
 
-func (k *cuttable) isCut() bool {
-	k.c.mu.Lock()
-	defer k.c.mu.Unlock()
-	_, ok := k.c.cut[k.pair]
-	return ok
-}
-
 func (k *cuttable) Write(b []byte) (int, error) {
-	if k.isCut() {
+	k.c.mu.Lock()
+	broken, isCut := k.c.cut[k.pair]
+	if isCut {
+		broken[k.Conn] = struct{}{}
+	}
+	k.c.mu.Unlock()
+	if isCut {
 		return len(b), nil // lost on the way
 	}
 	return k.Conn.Write(b)
@@ -216,7 +216,10 @@ func (k *cuttable) Write(b []byte) (int, error) {
 
 func (k *cuttable) Read(b []byte) (int, error) {
 	n, err := k.Conn.Read(b)
-	if err == nil && k.isCut() {
+	k.c.mu.Lock()
+	_, isCut := k.c.cut[k.pair]
+	k.c.mu.Unlock()
+	if err == nil && isCut {
 		return 0, errors.New("link is cut")
 	}
 	return n, err
@@ -229,9 +232,12 @@ func (c *cluster) isolate(nd *node, off bool) {
 	for _, p := range c.peers {
 		pair := [2]uint64{min(nd.id, p.ID), max(nd.id, p.ID)}
 		if !off {
+			for conn := range c.cut[pair] {
+				conn.Close()
+			}
 			delete(c.cut, pair)
 		} else if p.ID != nd.id {
-			c.cut[pair] = nil
+			c.cut[pair] = make(map[net.Conn]struct{})
 		}
 	}
 }

@@ -78,7 +78,10 @@ func Open(cfg Config) (*Replica, error) {
 	if err := r.startRaft(); err != nil {
 		return nil, err
 	}
-	r.join()
+	if err := r.join(); err != nil {
+		r.cancel(ErrClosed)
+		return nil, errors.Join(err, r.raft.Shutdown().Error(), r.closePort())
+	}
 	r.start()
 	return r, nil
 }
@@ -205,10 +208,14 @@ func (r *Replica) startRaft() error {
 	if closer, ok := r.transport.(raft.WithClose); ok {
 		err = errors.Join(err, closer.Close())
 	}
-	if r.port != nil {
-		err = errors.Join(err, r.port.close())
+	return errors.Join(err, r.closePort())
+}
+
+func (r *Replica) closePort() error {
+	if r.port == nil {
+		return nil
 	}
-	return err
+	return r.port.close()
 }
 
 func (r *Replica) makeTransport(lines raftLines) {
@@ -223,14 +230,22 @@ func (r *Replica) makeTransport(lines raftLines) {
 	r.port.serve[forCalls] = r.serveCalls
 	r.port.serve[forBatches] = r.serveBatches
 	s := newStreams(r.port, addr, r.idOf)
-	r.transport = raft.NewNetworkTransport(s, 4, raftTimeout, lines)
+	r.transport = network{raft.NewNetworkTransport(s, 4, raftTimeout, lines)}
 }
 
-// join reads from raft who belongs to the ensemble, and prepares what each of the others needs.
-func (r *Replica) join() {
+// join reads from raft who belongs to the ensemble, and prepares what each of the others needs. A store of a single
+// server is refused to a member and the other way round: it would go on as what it was, beside the ensemble meant.
+func (r *Replica) join() error {
 	m := &members{links: make(map[uint64]*link)}
 	f := r.raft.GetConfiguration() // never fails: it reads a copy
-	for _, s := range f.Configuration().Servers {
+	formed := f.Configuration().Servers
+	switch {
+	case len(formed) > 1 && r.port == nil:
+		return fmt.Errorf("formed by a member of an ensemble of %d, and started without peers", len(formed))
+	case len(formed) == 1 && len(r.cfg.Peers) > 1:
+		return fmt.Errorf("formed by a server of its own, and started as a member of an ensemble of %d", len(r.cfg.Peers))
+	}
+	for _, s := range formed {
 		p := Peer{ID: memberID(s.ID), Addr: string(s.Address)}
 		m.voters = append(m.voters, p.ID)
 		if p.ID == r.cfg.ID {
@@ -245,6 +260,7 @@ func (r *Replica) join() {
 	v.ctx, v.cancel = context.WithCancel(r.closing)
 	r.view.Store(v)
 	r.members.Store(m)
+	return nil
 }
 
 // start runs all loops. DESIGN.md lists them.

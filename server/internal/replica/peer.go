@@ -93,6 +93,7 @@ func newPort(id uint64, ln net.Listener, dial func(context.Context, string) (net
 
 // track enters a connection in the books, or closes it if the port is closed already.
 func (p *port) track(c net.Conn) (net.Conn, error) {
+	noticeSilence(c)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.conns == nil {
@@ -167,6 +168,18 @@ func (p *port) dial(ctx context.Context, addr string, to uint64, use purpose) (n
 	}
 	c.SetWriteDeadline(time.Time{})
 	return c, nil
+}
+
+// silence is how long a peer's machine may leave what we sent without any acknowledgement. A slow link acknowledges, a dead
+// one does not, so this can be much shorter than any time-out on a request.
+const silence = 3 * time.Second
+
+// noticeSilence has the kernel break a connection to a machine that has vanished. Where it cannot, time-outs do it later.
+func noticeSilence(c net.Conn) {
+	if tcp, ok := c.(*net.TCPConn); ok {
+		tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: silence / 2, Interval: silence / 4, Count: 2})
+		setUserTimeout(tcp, silence)
+	}
 }
 
 // close ends all connections and waits for those who serve them.
