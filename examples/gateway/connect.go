@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/docent-io/docent/client"
 )
 
@@ -20,10 +18,11 @@ func (s *story) connect() error {
 	if err != nil {
 		return err
 	}
-	home := "/docent-gateway-" + uuid.NewString()
-	if _, err := owner.Create(s.ctx, home, nil, client.Parents()); err != nil {
-		return errors.Join(fmt.Errorf("make %s: %w", home, err), owner.Close())
+	node, err := owner.Create(s.ctx, "/docent-gateway-", nil, client.Sequential(), client.Parents())
+	if err != nil {
+		return errors.Join(fmt.Errorf("make a path for the story: %w", err), owner.Close())
 	}
+	home := node.Path // the servers have put a number behind the name that nobody else gets
 	s.atEnd(func() error {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), 3*time.Second)
 		defer cancel()
@@ -38,7 +37,7 @@ func (s *story) connect() error {
 	if _, err := s.operator.Create(s.ctx, name, []byte(text)); err != nil {
 		return err
 	}
-	node, err := owner.Get(s.ctx, path.Join(home, name), client.Fresh())
+	node, err = owner.Get(s.ctx, path.Join(home, name), client.Fresh())
 	if err != nil {
 		return err
 	}
