@@ -38,11 +38,6 @@ func Open(dir string, id uint64, o Options) (_ *Store, err error) {
 			}
 		}
 	}()
-	log, err := openLog(logDir, o.SegmentBytes, openFile)
-	if err != nil {
-		return nil, err
-	}
-	closers = append(closers, func() error { return log.close(false) })
 	if o.RaftLog == nil {
 		o.RaftLog = io.Discard
 	}
@@ -50,6 +45,14 @@ func Open(dir string, id uint64, o Options) (_ *Store, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := hasLog(logDir, snaps); err != nil {
+		return nil, fmt.Errorf("data folder %s: %w", dir, err)
+	}
+	log, err := openLog(logDir, o.SegmentBytes, openFile)
+	if err != nil {
+		return nil, err
+	}
+	closers = append(closers, func() error { return log.close(false) })
 	if err := noHole(log, snaps); err != nil {
 		return nil, fmt.Errorf("data folder %s: %w", dir, err)
 	}
@@ -61,6 +64,20 @@ func Open(dir string, id uint64, o Options) (_ *Store, err error) {
 		failed: log.failed.ch, failure: log.failed.get,
 		release: func(clean bool) error { return errors.Join(log.close(clean), st.db.Close()) },
 	}, nil
+}
+
+// hasLog checks that there is a log if there is a snapshot: deletions are entries in it too, so it is never without a
+// segment again. It is asked before an empty log is made.
+func hasLog(logDir string, snaps raft.SnapshotStore) error {
+	list, err := snaps.List()
+	if err != nil || len(list) == 0 {
+		return err
+	}
+	segs, err := filepath.Glob(filepath.Join(logDir, "*.seg"))
+	if err == nil && len(segs) == 0 {
+		err = fmt.Errorf("there are snapshots and no log: %w", ErrDamaged)
+	}
+	return err
 }
 
 // noHole checks that the log goes on where the newest snapshot ends, so that no file was lost in between.

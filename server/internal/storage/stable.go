@@ -161,6 +161,9 @@ func (s *stable) identify(dir string, id uint64) (incarnation uint64, err error)
 		return 0, err
 	}
 	if found == 0 {
+		if err := neverUsed(dir); err != nil {
+			return 0, err
+		}
 		if err := s.SetUint64(member, id); err != nil {
 			return 0, err
 		}
@@ -172,4 +175,18 @@ func (s *stable) identify(dir string, id uint64) (incarnation uint64, err error)
 		return 0, err
 	}
 	return n + 1, s.SetUint64(starts, n+1)
+}
+
+// neverUsed refuses a folder that has a log or snapshots though it has no member yet: its stable.db was lost, and with it
+// the votes given.
+func neverUsed(dir string) error {
+	for _, sub := range []string{"log", "snapshots"} {
+		switch entries, err := os.ReadDir(filepath.Join(dir, sub)); {
+		case err != nil && !errors.Is(err, os.ErrNotExist):
+			return err
+		case len(entries) > 0:
+			return fmt.Errorf("%s is there and stable.db is not: %w", entries[0].Name(), ErrDamaged)
+		}
+	}
+	return nil
 }
