@@ -250,9 +250,33 @@ func TestServe_FolderUnusable(t *testing.T) {
 	})
 }
 
-// A data file that is not what was written is found when the server starts, whichever file it is. Only what a crash can
-// leave behind is repaired: an end of the log that was being written.
-func TestServe_Garbage(t *testing.T) {
+// A folder goes on as what it was begun as; it does not take up or leave an ensemble by a flag.
+func TestServe_FolderOfAnotherKind(t *testing.T) {
+	alone, e := standalone(t), members(t, 3)
+	alone.start()
+	alone.ready()
+	alone.stop()
+	for _, m := range e {
+		m.start()
+	}
+	for _, m := range e {
+		m.ready()
+	}
+	for _, m := range e {
+		m.stop()
+	}
+	peers := e[0].args[slices.Index(e[0].args, "--peers")+1]
+	t.Run("alone, now a member", func(t *testing.T) {
+		refuses(t, append(alone.args, "--id", "1", "--peers", peers), alone.data(), "of its own", "ensemble of 3")
+	})
+	t.Run("a member, now alone", func(t *testing.T) {
+		refuses(t, []string{"serve", "--data", e[0].data(), "--listen", e[0].addr}, e[0].data(), "ensemble of 3", "without peers")
+	})
+}
+
+// A data file that is lost, or not what was written, is found when the server starts, whichever file it is. Only what a
+// crash can leave behind is repaired: an end of the log that was being written.
+func TestServe_DamagedFolder(t *testing.T) {
 	m := standalone(t)
 	m.args = append(m.args, "--snapshot-bytes", "65536")
 	m.start()
@@ -266,16 +290,20 @@ func TestServe_Garbage(t *testing.T) {
 	c.Close()
 	m.stop()
 	for _, name := range files(t, m.data()) {
-		t.Run(name, func(t *testing.T) {
-			damaged := &member{t: t, name: "damaged", addr: m.addr, args: slices.Clone(m.args)}
-			dir := t.TempDir()
-			damaged.args[slices.Index(m.args, "--data")+1] = dir
-			if err := os.CopyFS(dir, os.DirFS(m.data())); err != nil {
-				t.Fatal(err)
-			}
-			garble(t, filepath.Join(dir, name))
-			refuses(t, damaged.args, dir)
-		})
+		for how, damage := range map[string]func(path string) error{"garbled": garble, "lost": os.Remove} {
+			t.Run(how+" "+name, func(t *testing.T) {
+				args, dir := slices.Clone(m.args), t.TempDir()
+				args[slices.Index(args, "--data")+1] = dir
+				if err := os.CopyFS(dir, os.DirFS(m.data())); err != nil {
+					t.Fatal(err)
+				}
+				if err := damage(filepath.Join(dir, name)); err != nil {
+					t.Fatal(err)
+				}
+				refuses(t, args, dir)
+				refuses(t, args, dir) // the first attempt repairs nothing
+			})
+		}
 	}
 }
 
@@ -296,16 +324,13 @@ func files(t *testing.T, dir string) (names []string) {
 }
 
 // garble overwrites a file with other bytes.
-func garble(t *testing.T, path string) {
-	t.Helper()
+func garble(path string) error {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	for i := range text {
 		text[i] = byte(i*i/7) ^ 0x5a
 	}
-	if err := os.WriteFile(path, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	return os.WriteFile(path, text, 0o600)
 }
