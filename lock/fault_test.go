@@ -267,79 +267,116 @@ func TestMutex_WaiterWhoseNodeIsDeleted_CURATOR211(t *testing.T) {
 	mustUnlock(t, held)
 }
 
-// Many contend while sessions expire, connections break and callers give up. Nobody overlaps, and the tokens that
-// reach the store never fall.
-func TestMutex_L1_ContentionUnderFaults(t *testing.T) {
-	testkit.CheckLeaks(t)
-	srv := servertest.New(t)
+// contend lets n clients enter under one lock, impatiently, while faults happen, and until each has entered once more
+// when that is over.
+func contend(t *testing.T, srv *servertest.Server, n int, faults []func(), inside func(context.Context, *lock.Held) error) {
+	t.Helper()
 	ctx := within(t, time.Minute)
-	guard := fence.Memory()
-	var inside, entered atomic.Int64
+	calm := make(chan struct{})
+	var entered atomic.Int64
+	enter := func(m *lock.Mutex) (bool, error) {
+		try, cancel := context.WithTimeout(ctx, time.Duration(1+rand.Int64N(40))*time.Millisecond)
+		defer cancel()
+		held, err := m.Lock(try)
+		if err != nil {
+			return false, ctx.Err()
+		}
+		ok := inside(ctx, held) == nil
+		if err := held.Unlock(ctx); err != nil && !errors.Is(err, lock.ErrReleasePending) {
+			return ok, err
+		}
+		return ok, nil
+	}
 	var wg sync.WaitGroup
-	clients := make([]*client.Client, 6)
-	for i := range clients {
-		clients[i] = srv.Dial(t)
+	for i := range n {
+		m := lock.New(srv.Dial(t), "/locks/x")
 		wg.Go(func() {
-			for n := 0; n < 15; {
-				try, cancel := context.WithTimeout(ctx, time.Duration(1+rand.Int64N(40))*time.Millisecond)
-				held, err := lock.New(clients[i], "/locks/x").Lock(try)
-				cancel()
+			for last := false; ; {
+				ok, err := enter(m)
 				if err != nil {
-					if ctx.Err() != nil {
-						t.Errorf("contender %d, round %d: %v", i, n, err)
-						return
-					}
-					continue
+					t.Errorf("contender %d: %v", i, err)
+					return
 				}
-				if held.Context().Err() == nil {
-					if inside.Add(1) > 1 && held.Context().Err() == nil {
-						t.Error("two inside")
-					}
-					err = guard.Admit(ctx, "x", held.Token())
-					if err != nil && held.Context().Err() == nil {
-						t.Errorf("refused although it holds: %v", err)
-					}
-					inside.Add(-1)
+				if ok {
 					entered.Add(1)
-					n++
 				}
-				if err := held.Unlock(ctx); err != nil && !errors.Is(err, lock.ErrReleasePending) {
-					t.Errorf("Unlock: %v", err)
+				if ok && last {
+					return
+				}
+				select {
+				case <-calm:
+					last = true
+				default:
 				}
 			}
 		})
 	}
-	stop := make(chan struct{})
-	var faults sync.WaitGroup
-	faults.Go(func() {
-		undo := func() {}
-		defer func() { undo() }()
-		for i := 0; ; i++ {
-			select {
-			case <-stop:
-				return
-			case <-time.After(20 * time.Millisecond):
-			}
-			undo()
-			switch i % 8 {
-			case 0, 4:
-				srv.Expire(clients[rand.IntN(len(clients))])
-			case 1, 5:
-				undo = srv.Inject(servertest.DropReply("create2", 1))
-			case 2, 6:
-				undo = srv.Inject(servertest.DropReply("delete", 1))
-			case 3:
-				srv.Cut()
+	tick := time.NewTicker(15 * time.Millisecond)
+	defer tick.Stop()
+	for range 60 {
+		<-tick.C
+		faults[rand.IntN(len(faults))]()
+	}
+	close(calm)
+	wg.Wait()
+	t.Logf("entered %d times", entered.Load())
+	waitForChildren(t, srv.Dial(t), "/locks/x", 0)
+}
+
+// lose returns a fault that loses the reply to the next request of a kind, if there is one before the next such fault.
+func lose(srv *servertest.Server, op string) func() {
+	undo := func() {}
+	return func() {
+		undo()
+		undo = srv.Inject(servertest.DropReply(op, 1))
+	}
+}
+
+// Many contend while connections break, replies are lost and callers give up: nobody is inside with another.
+func TestMutex_L1_ContentionUnderFaults(t *testing.T) {
+	testkit.CheckLeaks(t)
+	srv := servertest.New(t)
+	var inside atomic.Int64
+	nothing := func() {}
+	faults := []func(){srv.Cut, lose(srv, "create2"), lose(srv, "delete"), lose(srv, "getChildren2"), lose(srv, "getData"), nothing, nothing}
+	contend(t, srv, 6, faults, func(_ context.Context, held *lock.Held) error {
+		if inside.Add(1) != 1 {
+			t.Error("two inside")
+		}
+		defer inside.Add(-1)
+		return context.Cause(held.Context())
+	})
+}
+
+// The same while sessions are ended by force, so that a holder learns of it later than the servers let in the next one:
+// then the store tells them apart, and whom it refuses has lost and soon knows it.
+func TestMutex_L2_ContentionUnderExpiry(t *testing.T) {
+	testkit.CheckLeaks(t)
+	srv := servertest.New(t)
+	guard := fence.Memory()
+	victims := make(chan *client.Client, 100)
+	expire := func() {
+		select {
+		case c := <-victims:
+			srv.Expire(c)
+		default:
+		}
+	}
+	faults := []func(){expire, expire, lose(srv, "create2"), lose(srv, "delete")}
+	contend(t, srv, 6, faults, func(ctx context.Context, held *lock.Held) error {
+		select {
+		case victims <- held.Session().Client():
+		default:
+		}
+		err := guard.Admit(ctx, "x", held.Token())
+		if err != nil {
+			<-held.Context().Done()
+			if !held.Lost() {
+				t.Errorf("refused although it holds: %v", err)
 			}
 		}
+		return err
 	})
-	wg.Wait()
-	close(stop)
-	faults.Wait()
-	if entered.Load() != 6*15 {
-		t.Errorf("entered %d times", entered.Load())
-	}
-	waitForChildren(t, srv.Dial(t), "/locks/x", 0)
 }
 
 // The lock goes on while the leader of an ensemble of three is killed.
