@@ -41,6 +41,8 @@ func (a *application) run() Result {
 		return a.attachSession()
 	case wire.OpDeleteContainer:
 		return Result{Err: a.reap(a.x.One.Check.Path)}
+	case OpRestore:
+		return a.restore()
 	}
 	if a.session = a.t.sessions[a.x.Session]; a.session == nil {
 		a.fence = wire.ErrSessionExpired

@@ -67,6 +67,9 @@ func (re *restorer) record(first bool) error {
 		return re.session()
 	case recordNode:
 		return re.node()
+	case recordPart:
+		re.t.staged.id = re.r.Int64()
+		re.t.staged.parts = append(re.t.staged.parts, bytes.Clone(re.r.Buffer()))
 	case recordEnd:
 		re.end = true
 		if s, n := re.r.Int64(), re.r.Int64(); s != re.sessions || n != int64(len(re.t.index)) {

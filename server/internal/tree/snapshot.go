@@ -12,7 +12,8 @@ import (
 
 // The format of a snapshot: magic, then blocks, each behind its length and its checksum (two u32). A checksum covers
 // the one before and the block's content, so a block that was lost or moved shows. A block is a row of whole records,
-// each a kind and its fields: head first, then sessions, then nodes, parents before their children, then end.
+// each a kind and its fields: head first, then sessions, then nodes, parents before their children, then the parts of a
+// backup being restored, then end.
 const (
 	magic     = "docent\x00\x01" // the last byte is the version
 	blockSize = 64 << 10         // a block ends behind the record that reaches it
@@ -20,6 +21,7 @@ const (
 	recordHead    = 'h' // zxid
 	recordSession = 's'
 	recordNode    = 'n'
+	recordPart    = 'p' // attempt, data
 	recordEnd     = 'e' // numbers of sessions and nodes
 )
 
@@ -31,13 +33,14 @@ type Snapshot struct {
 	nodes    []*Node // some are nil
 	count    int     // of those that are not
 	sessions []Session
+	staged   staging
 }
 
 // Snapshot returns the present state. It takes references only, some milliseconds for a million nodes; a node that
 // changes later is copied first.
 func (t *Tree) Snapshot() *Snapshot {
 	t.gen++
-	s := &Snapshot{zxid: t.zxid, nodes: slices.Clone(t.nodes), count: len(t.index), sessions: make([]Session, 0, len(t.sessions))}
+	s := &Snapshot{zxid: t.zxid, nodes: slices.Clone(t.nodes), count: len(t.index), sessions: make([]Session, 0, len(t.sessions)), staged: t.staged}
 	for _, ses := range t.sessions {
 		s.sessions = append(s.sessions, ses.Session)
 	}
@@ -59,6 +62,10 @@ func (s *Snapshot) WriteTo(w io.Writer) (int64, error) {
 	for _, n := range s.byDepth() {
 		bw.b = n.append(append(bw.b, recordNode))
 		bw.b = n.acl.append(bw.b, acls)
+		bw.flush(blockSize)
+	}
+	for _, p := range s.staged.parts {
+		bw.b = wire.AppendBuffer(wire.AppendInt64(append(bw.b, recordPart), s.staged.id), p)
 		bw.flush(blockSize)
 	}
 	bw.b = wire.AppendInt64(wire.AppendInt64(append(bw.b, recordEnd), int64(len(s.sessions))), int64(s.count))

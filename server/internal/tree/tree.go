@@ -34,6 +34,7 @@ type Tree struct {
 	reapers  map[uint32]struct{} // containers and TTL nodes
 	quotas   map[string]struct{} // paths that have a quota
 	counts   Counts              // Nodes and Sessions are counted elsewhere
+	staged   staging             // of a backup being restored
 	undo     undoLog
 }
 

@@ -24,12 +24,12 @@ const (
 
 // Txn is one request as it stands in the log: what was asked, by whom, over which connection.
 type Txn struct {
-	Session  int64     // 0 only for OpDeleteContainer
+	Session  int64     // 0 only for OpDeleteContainer and OpRestore
 	Epoch    int32     // of the connection it came by; closeSession proposed by the leader: the epoch it saw
 	IDs      []wire.ID // identities of that connection, for ACL checks: ip, digest, super and so on
 	Features Features
 	// Op is one of OpCreate, OpCreate2, OpCreateContainer, OpCreateTTL, OpDelete, OpSetData, OpSetACL, OpMulti, OpSync,
-	// OpCreateSession, OpAttach, OpCloseSession and OpDeleteContainer.
+	// OpCreateSession, OpAttach, OpCloseSession, OpDeleteContainer and OpRestore.
 	Op    wire.Op
 	One   wire.MultiOp       // creates, delete, setData; OpDeleteContainer: Check.Path. Its own Op is not looked at.
 	Multi []wire.MultiOp     // multi
@@ -41,6 +41,7 @@ type Txn struct {
 	// Seen is set when the leader asks for OpCloseSession, because it has not heard the session: the last transaction it
 	// knew of then. If the session has written since, it stays.
 	Seen int64
+	Part Part // OpRestore
 }
 
 // Result is what came of a transaction.
@@ -98,6 +99,8 @@ func (x *Txn) Append(b []byte) []byte {
 		b = wire.AppendInt64(b, x.Seen)
 	case wire.OpDeleteContainer:
 		b = wire.AppendInt32(wire.AppendString(b, x.One.Check.Path), x.Timeout)
+	case OpRestore:
+		b = x.Part.append(b)
 	default:
 		b = appendOne(b, x.Op, &x.One)
 	}
@@ -175,6 +178,8 @@ func (d *decoder) body(x *Txn) {
 		x.Timeout, x.Password = d.r.Int32(), d.r.Buffer()
 	case wire.OpDeleteContainer:
 		x.One.Op, x.One.Check.Path, x.Timeout = x.Op, d.r.String(), d.r.Int32()
+	case OpRestore:
+		x.Part.decode(&d.r)
 	case wire.OpCheck:
 		d.err = &wire.MultiOpError{Op: x.Op} // only inside a multi
 	default:

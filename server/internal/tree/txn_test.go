@@ -39,6 +39,10 @@ func txns() []tree.Txn {
 		of(wire.OpCloseSession, func(x *tree.Txn) { x.One, x.Seen = wire.MultiOp{}, 77 }),
 		of(wire.OpCreateSession, func(x *tree.Txn) { x.One, x.Timeout, x.Password = wire.MultiOp{}, 9, password }),
 		of(tree.OpAttach, func(x *tree.Txn) { x.One, x.Timeout = wire.MultiOp{}, 9 }),
+		of(tree.OpRestore, func(x *tree.Txn) {
+			x.One.Op = 0
+			x.Part = tree.Part{ID: -3, Number: 2, Last: true, Force: true, Floor: 1 << 50, Data: []byte("data")}
+		}),
 		of(wire.OpDeleteContainer, func(x *tree.Txn) { x.One.Check.Path, x.Timeout = "/c", 60000 }),
 	}
 }
