@@ -12,11 +12,35 @@ type position struct{ index, term uint64 }
 
 // nudger tells one follower at once how far the leader has committed. raft itself says it with the next entry or some
 // milliseconds later; until then the follower, whose clients wait for its own apply, has nothing to tell them. It is the
-// message raft would send anyway, without entries, and its answer is ignored. Only the newest position matters.
+// message raft would send anyway, without entries, and its answer is ignored. Only the newest position matters, and it goes
+// out when the follower has stored that entry: before, it would be refused.
 type nudger struct {
 	peer   Peer
 	newest atomic.Pointer[position]
+	stored atomic.Uint64
 	wake   chan struct{}
+}
+
+// reached tells whether there is something to say and the follower is ready for it.
+func (n *nudger) reached() (p *position, ok bool) {
+	p = n.newest.Load()
+	return p, p != nil && n.stored.Load() >= p.index
+}
+
+// stored is called by the transport when a follower has answered that it stored entries up to index.
+func (r *Replica) stored(id raft.ServerID, index uint64) {
+	m := r.members.Load()
+	if m == nil {
+		return
+	}
+	for _, n := range m.nudgers {
+		if n.peer.ID == memberID(id) {
+			n.stored.Store(index)
+			if _, ok := n.reached(); ok {
+				signal(n.wake)
+			}
+		}
+	}
 }
 
 // nudge is called by the machine's side after an apply.
@@ -28,7 +52,9 @@ func (r *Replica) nudge(index, term uint64) {
 	p := &position{index, term}
 	for _, n := range m.nudgers {
 		n.newest.Store(p)
-		signal(n.wake)
+		if _, ok := n.reached(); ok {
+			signal(n.wake)
+		}
 	}
 }
 
@@ -38,13 +64,18 @@ func (r *Replica) nudgeLoop(ctx context.Context, n *nudger) {
 		ID:              []byte(serverID(r.cfg.ID)),
 		Addr:            []byte(r.transport.LocalAddr()),
 	}
+	var said position
 	for {
 		select {
 		case <-n.wake:
 		case <-ctx.Done():
 			return
 		}
-		p := n.newest.Load()
+		p, ok := n.reached()
+		if !ok || *p == said {
+			continue
+		}
+		said = *p
 		// An entry of an earlier term, or a term read without this check, would let a deposed leader speak in its
 		// successor's name.
 		if !r.leads(p.term) {

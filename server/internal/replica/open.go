@@ -230,7 +230,7 @@ func (r *Replica) makeTransport(lines raftLines) {
 	r.port.serve[forCalls] = r.serveCalls
 	r.port.serve[forBatches] = r.serveBatches
 	s := newStreams(r.port, addr, r.idOf)
-	r.transport = network{raft.NewNetworkTransport(s, 4, raftTimeout, lines)}
+	r.transport = network{raft.NewNetworkTransport(s, 4, raftTimeout, lines), r.stored}
 }
 
 // join reads from raft who belongs to the ensemble, and prepares what each of the others needs. A store of a single

@@ -10,7 +10,21 @@ import (
 // network is raft's transport with one fault of v1.8.0 mended: when a follower refuses entries, the leader's goroutine
 // that reads a pipeline's answers leaves at once, and the one that sends may go on; the second request after that blocks
 // for ever, and this follower gets nothing more. See pipeline.
-type network struct{ *raft.NetworkTransport }
+// It also tells which entries a follower has stored.
+type network struct {
+	*raft.NetworkTransport
+	stored func(id raft.ServerID, index uint64)
+}
+
+// AppendEntries sends one request and waits for the answer.
+func (n network) AppendEntries(id raft.ServerID, addr raft.ServerAddress, req *raft.AppendEntriesRequest,
+	resp *raft.AppendEntriesResponse) error {
+	err := n.NetworkTransport.AppendEntries(id, addr, req, resp)
+	if k := len(req.Entries); err == nil && resp.Success && k > 0 {
+		n.stored(id, req.Entries[k-1].Index)
+	}
+	return err
+}
 
 // AppendEntriesPipeline returns a pipeline that does not block once it has failed.
 func (n network) AppendEntriesPipeline(id raft.ServerID, addr raft.ServerAddress) (raft.AppendPipeline, error) {
@@ -18,7 +32,8 @@ func (n network) AppendEntriesPipeline(id raft.ServerID, addr raft.ServerAddress
 	if err != nil {
 		return nil, err
 	}
-	p := &pipeline{AppendPipeline: inner, answers: make(chan raft.AppendFuture), closed: make(chan struct{})}
+	p := &pipeline{AppendPipeline: inner, answers: make(chan raft.AppendFuture), closed: make(chan struct{}),
+		stored: func(index uint64) { n.stored(id, index) }}
 	p.loop.Go(p.drain)
 	return p, nil
 }
@@ -27,6 +42,7 @@ func (n network) AppendEntriesPipeline(id raft.ServerID, addr raft.ServerAddress
 // requests then, and throws later answers away, so that nobody waits for a reader who has left.
 type pipeline struct {
 	raft.AppendPipeline
+	stored  func(index uint64)
 	answers chan raft.AppendFuture
 	failed  atomic.Bool
 	closed  chan struct{}
@@ -63,6 +79,8 @@ func (p *pipeline) drain() {
 			// Nobody may be sending when the reader learns of the failure and leaves.
 			if f.Error() != nil || !f.Response().Success {
 				p.failed.Store(true)
+			} else if es := f.Request().Entries; len(es) > 0 {
+				p.stored(es[len(es)-1].Index)
 			}
 			select {
 			case p.answers <- f:

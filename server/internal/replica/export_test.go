@@ -1,0 +1,112 @@
+package replica
+
+import (
+	"bufio"
+	"bytes"
+
+	"github.com/hashicorp/raft"
+)
+
+// FSM is the machine's front, alone.
+type FSM struct {
+	f      *fsm
+	out    *outbox
+	Failed error
+}
+
+func NewFSM(m Machine, id, incarnation uint64) *FSM {
+	out := newOutbox(id, incarnation)
+	x := &FSM{f: newFSM(m, out), out: out}
+	x.f.onFail = func(err error) { x.Failed = err }
+	x.f.onApply = func(uint64, uint64) {}
+	return x
+}
+
+// Packet is a batch with the identity it travels under.
+type Packet struct {
+	Origin, Incarnation, Seq uint64
+	Cmds                     [][]byte
+}
+
+func (p Packet) encode(b []byte) []byte {
+	q := packet{origin: p.Origin, incarnation: p.Incarnation, seq: p.Seq, count: len(p.Cmds)}
+	for _, c := range p.Cmds {
+		q.cmds = appendCommand(q.cmds, c)
+	}
+	return appendBatch(b, q)
+}
+
+func Entry(now int64, ps ...Packet) []byte {
+	b := appendEntryHeader(nil, now)
+	for _, p := range ps {
+		b = p.encode(b)
+	}
+	return b
+}
+
+// Apply applies one entry.
+func (x *FSM) Apply(index uint64, data []byte) {
+	x.f.ApplyBatch([]*raft.Log{{Index: index, Term: 1, Type: raft.LogCommand, Data: data}})
+}
+
+// Refused counts what was not let through.
+func (x *FSM) Refused() uint64 { return x.f.refused.Load() }
+
+// Again tells whether the outbox was told to send again, and forgets it.
+func (x *FSM) Again() bool {
+	select {
+	case <-x.out.again:
+		return true
+	default:
+		return false
+	}
+}
+
+// Propose puts a command into the outbox, and Seal makes what is there a batch.
+func (x *FSM) Propose(w any, cmd []byte) error { return x.out.propose(w, cmd) }
+
+func (x *FSM) Seal() []byte {
+	s := x.out.next(x.out.seq)
+	if s == nil {
+		return nil
+	}
+	return s.frame[batchPrefix:]
+}
+
+// EntryOf makes an entry of sealed batches.
+func EntryOf(frames ...[]byte) []byte {
+	return append(appendEntryHeader(nil, 0), bytes.Join(frames, nil)...)
+}
+
+type sink struct{ bytes.Buffer }
+
+func (*sink) ID() string    { return "" }
+func (*sink) Cancel() error { return nil }
+func (*sink) Close() error  { return nil }
+
+// Image is a snapshot's bytes.
+func (x *FSM) Image() ([]byte, error) {
+	s, err := x.f.Snapshot()
+	if err != nil {
+		return nil, err
+	}
+	defer s.Release()
+	var b sink
+	err = s.Persist(&b)
+	return b.Bytes(), err
+}
+
+type nopCloser struct{ *bytes.Reader }
+
+func (nopCloser) Close() error { return nil }
+
+// Load restores an image.
+func (x *FSM) Load(b []byte) error { return x.f.Restore(nopCloser{bytes.NewReader(b)}) }
+
+// DecodePeerBytes runs all decoders of what a peer may send.
+func DecodePeerBytes(b []byte, from uint64) {
+	readHello(bytes.NewReader(b))
+	readFrame(bufio.NewReader(bytes.NewReader(b)))
+	readBatch(bufio.NewReader(bytes.NewReader(b)), from)
+	parseStatus(b)
+}
