@@ -1,6 +1,8 @@
-// Command docent runs docent's server.
+// Command docent runs docent's server, and does what its operator needs.
 //
 //	docent serve       one server on 127.0.0.1:2181, or a member of an ensemble
+//	docent backup      write the state of a running ensemble into a file
+//	docent restore     restore a backup into an empty ensemble
 //	docent version     the version of docent
 //	docent help        this list; docent help VERB tells about one
 package main
@@ -40,6 +42,8 @@ type verb struct {
 func verbs() []verb {
 	return []verb{
 		{"serve", "run a server", serve},
+		{"backup", "write the state of a running ensemble into a file", backup},
+		{"restore", "restore a backup into an empty ensemble", restore},
 		{"version", "print the version", version},
 	}
 }

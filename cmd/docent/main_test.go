@@ -18,15 +18,15 @@ func TestMain(m *testing.M) {
 		os.Exit(puppetMain(cfg))
 	}
 	code := m.Run()
-	if dir, _ := binary(); dir != "" {
+	if dir, _ := built(); dir != "" {
 		os.RemoveAll(dir)
 	}
 	os.Exit(code)
 }
 
-// binary builds docent once for all tests, and returns the folder that holds nothing else. Somebody else than its owner
+// built builds docent once for all tests, and returns the folder that holds nothing else. Somebody else than its owner
 // may run it, too.
-var binary = sync.OnceValues(func() (dir string, err error) {
+var built = sync.OnceValues(func() (dir string, err error) {
 	if dir, err = os.MkdirTemp("", "docent-test-"); err != nil {
 		return "", err
 	}
@@ -46,7 +46,7 @@ var binary = sync.OnceValues(func() (dir string, err error) {
 // docent returns the path of the binary.
 func docent(t testing.TB) string {
 	t.Helper()
-	dir, err := binary()
+	dir, err := built()
 	if err != nil {
 		t.Fatal(err)
 	}
