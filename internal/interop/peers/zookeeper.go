@@ -18,12 +18,13 @@ const zookeeperJar = "/usr/share/java/zookeeper.jar"
 
 // Zookeeper starts an Apache ZooKeeper server of the Debian package zookeeper, standalone on a free loopback port with
 // an empty data folder, and returns its address once it serves. The test's cleanup stops it. Ticks are 500 ms, session
-// timeouts may be 1 to 60 s, and all four-letter words are allowed. See [Missing] for where the package is not there.
-func Zookeeper(t testing.TB) string {
+// timeouts may be 1 to 60 s, and all four-letter words are allowed. Settings are lines for zoo.cfg, or, if they begin
+// with -D, properties for Java. See [Missing] for where the package is not there.
+func Zookeeper(t testing.TB, settings ...string) string {
 	t.Helper()
 	needJava(t)
 	for try := 1; ; try++ {
-		addr, err := zookeeper(t)
+		addr, err := zookeeper(t, settings)
 		if err == nil {
 			return addr
 		}
@@ -33,7 +34,7 @@ func Zookeeper(t testing.TB) string {
 	}
 }
 
-func zookeeper(t testing.TB) (string, error) {
+func zookeeper(t testing.TB, settings []string) (string, error) {
 	addr, dir := FreeAddr(t), t.TempDir()
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -43,10 +44,18 @@ func zookeeper(t testing.TB) (string, error) {
 	text := fmt.Sprintf("tickTime=500\ndataDir=%s\nclientPort=%s\nclientPortAddress=%s\nadmin.enableServer=false\n"+
 		"4lw.commands.whitelist=*\nmaxClientCnxns=0\nminSessionTimeout=1000\nmaxSessionTimeout=60000\n",
 		filepath.Join(dir, "data"), port, host)
+	var properties []string
+	for _, s := range settings {
+		if strings.HasPrefix(s, "-D") {
+			properties = append(properties, s)
+		} else {
+			text += s + "\n"
+		}
+	}
 	if err := os.WriteFile(cfg, []byte(text), 0o600); err != nil {
 		return "", err
 	}
-	p := Start(t, "Apache ZooKeeper", java("org.apache.zookeeper.server.ZooKeeperServerMain", cfg))
+	p := Start(t, "Apache ZooKeeper", javaWith(properties, "org.apache.zookeeper.server.ZooKeeperServerMain", cfg))
 	for end := time.Now().Add(startTime); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		select {
 		case <-p.ended:
@@ -86,8 +95,9 @@ func needJava(t testing.TB) {
 }
 
 // java is a command that runs one of ZooKeeper's classes, with a virtual machine tuned for a short life.
-func java(class string, args ...string) *exec.Cmd {
-	return exec.Command("java", append([]string{
-		"-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx256m", "-Dzookeeper.4lw.commands.whitelist=*",
-		"-cp", zookeeperJar, class}, args...)...)
+func java(class string, args ...string) *exec.Cmd { return javaWith(nil, class, args...) }
+
+func javaWith(properties []string, class string, args ...string) *exec.Cmd {
+	line := append([]string{"-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx256m", "-Dzookeeper.4lw.commands.whitelist=*"}, properties...)
+	return exec.Command("java", append(append(line, "-cp", zookeeperJar, class), args...)...)
 }
