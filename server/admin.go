@@ -88,6 +88,10 @@ func (s *Server) startAdmin() error {
 	mux.HandleFunc("GET /readyz", s.serveReady)
 	mux.HandleFunc("GET /commands", s.serveCommandIndex)
 	mux.HandleFunc("GET /commands/{name}", s.serveCommand)
+	mux.HandleFunc("GET /commands/snapshot", s.serveSnapshot)
+	mux.HandleFunc("GET /commands/snap", s.serveSnapshot)
+	mux.HandleFunc("POST /commands/restore", s.serveRestore)
+	mux.HandleFunc("POST /commands/rest", s.serveRestore)
 	if s.cfg.AdminPprof {
 		mux.HandleFunc("/debug/pprof/", pprof.Index)
 		mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)

@@ -90,11 +90,26 @@ func (s *Server) beginLead() {
 	defer s.state.mu.RUnlock()
 	s.lead.mu.Lock()
 	defer s.lead.mu.Unlock()
-	now := time.Now()
-	s.lead.tracker = expiry.New(now, s.cfg.Tick)
-	for sess := range s.state.tree.Sessions() {
-		s.lead.tracker.Add(sess.ID, time.Duration(sess.Timeout)*time.Millisecond, now)
+	s.lead.tracker = track(s.state.tree, s.cfg.Tick)
+}
+
+// restored begins anew if this server leads: other sessions than before are there. The caller holds the tree's lock.
+func (l *lead) restored(t *tree.Tree, tick time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.tracker != nil {
+		l.tracker = track(t, tick)
 	}
+}
+
+// track starts the clocks of the sessions of t.
+func track(t *tree.Tree, tick time.Duration) *expiry.Tracker {
+	now := time.Now()
+	tracker := expiry.New(now, tick)
+	for sess := range t.Sessions() {
+		tracker.Add(sess.ID, time.Duration(sess.Timeout)*time.Millisecond, now)
+	}
+	return tracker
 }
 
 // expire proposes the end of a session. What re-attaches it, or writes in it, before the proposal is applied saves it:

@@ -38,6 +38,8 @@ type Server struct {
 	started  time.Time
 	admin    *admin // nil without a listener for operators
 
+	backingUp sync.Mutex // held while a backup is sent
+
 	cancel context.CancelFunc // ends accepting and reporting
 	wg     sync.WaitGroup     // the goroutines of the server, connections included
 	close  sync.Once

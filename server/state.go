@@ -37,11 +37,15 @@ func (st *state) Apply(now int64, batches []replica.Batch) {
 	st.mu.Lock()
 	for _, b := range batches {
 		for i, cmd := range b.Commands() {
-			var s *slot
+			var w any
 			if b.Waiters != nil {
-				s, _ = b.Waiters[i].(*slot) // nil: a transaction of the server's own
+				w = b.Waiters[i]
 			}
-			st.apply(now, cmd, s)
+			s, _ := w.(*slot) // nil: a transaction of the server's own
+			res := st.apply(now, cmd, s)
+			if a, ok := w.(*asked); ok {
+				a.result <- res
+			}
 		}
 	}
 	st.mu.Unlock()
@@ -52,17 +56,17 @@ func (st *state) Apply(now int64, batches []replica.Batch) {
 	st.woken = st.woken[:0]
 }
 
-func (st *state) apply(now int64, cmd []byte, s *slot) {
+func (st *state) apply(now int64, cmd []byte, s *slot) (res tree.Result) {
 	x := &st.txn
 	if err := x.Decode(cmd); err != nil {
 		// Cannot come from a server of this version; skipping it is the same on every server.
 		st.srv.log.Error("transaction in the log cannot be decoded, skipped", "error", err)
+		res = tree.Result{Zxid: st.tree.Zxid(), Err: wire.ErrMarshalling}
 		if s != nil {
-			st.complete(s, tree.Result{Zxid: st.tree.Zxid(), Err: wire.ErrMarshalling})
+			st.complete(s, res)
 		}
-		return
+		return res
 	}
-	var res tree.Result
 	res, st.events = st.tree.Apply(now, x, st.events[:0])
 	for i := range st.events {
 		e := &st.events[i]
@@ -86,6 +90,7 @@ func (st *state) apply(now int64, cmd []byte, s *slot) {
 	if s != nil {
 		st.complete(s, res)
 	}
+	return res
 }
 
 // applied does what a change of a session means for the connections here, and for the leader's clock.
@@ -105,6 +110,14 @@ func (st *state) applied(x *tree.Txn, res *tree.Result, s *slot) {
 		}
 		c.session, c.epoch, c.timeout = x.Session, res.Epoch, time.Duration(res.Timeout)*time.Millisecond
 		st.conns[x.Session] = c
+	case tree.OpRestore:
+		if x.Part.Last { // as after a snapshot: clients come back and ask
+			for _, c := range st.conns {
+				c.close()
+			}
+			clear(st.conns)
+			st.srv.lead.restored(st.tree, st.srv.cfg.Tick)
+		}
 	case wire.OpCloseSession:
 		st.srv.lead.remove(x.Session)
 		c := st.conns[x.Session]
