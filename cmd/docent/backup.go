@@ -136,10 +136,10 @@ func restore(ctx context.Context, e env) error {
 		return err
 	}
 	defer resp.Body.Close()
-	zxid := resp.Header["Last_zxid"]
-	if len(zxid) == 0 {
+	zxid := resp.Header.Get("last_zxid")
+	if zxid == "" {
 		return errors.New("the server does not say that it restored the backup")
 	}
-	_, err = fmt.Fprintf(e.stdout, "docent: restored %s; the zxid is %s now\n", describe(info), zxid[0])
+	_, err = fmt.Fprintf(e.stdout, "docent: restored %s; the zxid is %s now\n", describe(info), zxid)
 	return err
 }

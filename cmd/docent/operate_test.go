@@ -1,0 +1,76 @@
+//go:build unix
+
+package main_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// verb runs a verb to its end.
+func verb(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	p := run(t, "docent "+args[0], exec.Command(docent(t), args...))
+	code = p.exit()
+	return code, p.stdout.String(), p.stderr.String()
+}
+
+func mustVerb(t *testing.T, want string, args ...string) {
+	t.Helper()
+	code, stdout, stderr := verb(t, args...)
+	if code != 0 || !strings.Contains(stdout, want) {
+		t.Fatalf("docent %v: exit code %d, want 0 and %q\nstdout: %s\nstderr: %s", args, code, want, stdout, stderr)
+	}
+}
+
+func failsVerb(t *testing.T, wantCode int, want string, args ...string) {
+	t.Helper()
+	code, stdout, stderr := verb(t, args...)
+	if code != wantCode || !strings.Contains(stderr, want) || stdout != "" {
+		t.Errorf("docent %v: exit code %d, want %d and %q\nstdout: %s\nstderr: %s", args, code, wantCode, want, stdout, stderr)
+	}
+}
+
+func TestBackupAndRestore(t *testing.T) {
+	t.Parallel()
+	admins := freeAddrs(t, 2)
+	from := members(t, 1, "--admin-listen", admins[0])[0]
+	from.start()
+	from.ready()
+	c := dial(t, 10*time.Second, from.addr)
+	if _, err := c.Create(t.Context(), "/a", []byte("kept")); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "backup")
+	mustVerb(t, "5 nodes and 1 sessions", "backup", "--admin", admins[0], file)
+	failsVerb(t, 2, "is there already", "backup", "--admin", admins[0], file)
+	mustVerb(t, "5 nodes", "backup", "--admin", admins[0], "--force", file)
+	failsVerb(t, 1, "has nodes of its own", "restore", "--admin", admins[0], file)
+
+	to := members(t, 1, "--admin-listen", admins[1])[0]
+	to.start()
+	to.ready()
+	mustVerb(t, "restored 5 nodes", "restore", "--admin", admins[1], "--zxid-above", "0x300000000000000", file)
+	n, err := dial(t, 10*time.Second, to.addr).Get(t.Context(), "/a")
+	if err != nil || string(n.Data) != "kept" {
+		t.Errorf("restored: %q, %v", n.Data, err)
+	}
+	left, err := filepath.Glob(filepath.Join(filepath.Dir(file), ".*"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("temporary files are left: %v, %v", left, err)
+	}
+	if err := garble(file); err != nil {
+		t.Fatal(err)
+	}
+	failsVerb(t, 2, "not a snapshot of docent", "restore", "--admin", admins[1], "--force", file)
+	failsVerb(t, 2, "--admin is missing", "backup", file)
+	failsVerb(t, 2, "no such file", "restore", "--admin", admins[1], file+"x")
+	failsVerb(t, 1, "refused", "backup", "--admin", freeAddrs(t, 1)[0], file+"2")
+	if _, err := os.Stat(file + "2"); err == nil {
+		t.Error("a backup that failed left a file")
+	}
+}
