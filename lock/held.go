@@ -14,11 +14,14 @@ const closeTime = 3 * time.Second
 
 // Held is a lock that is held, or was. The methods may be called by several goroutines at once.
 type Held struct {
-	m       *Mutex
 	hold    *recipes.Hold
 	ctx     context.Context
 	asked   sync.Once
 	revoked chan struct{}
+}
+
+func (h *Held) begin(q *queue, hold *recipes.Hold, m mode) {
+	h.hold, h.ctx = hold, q.mark(hold.Context(), m)
 }
 
 // Context ends when the lock is no longer ours, right before anybody else can hold it. Do the work under it. The cause

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/docent-io/docent/client"
+	"github.com/docent-io/docent/internal/zpath"
 	"github.com/docent-io/docent/recipes"
 )
 
@@ -27,92 +28,93 @@ type Contender struct {
 	Session int64     // the session that owns its node
 	Since   time.Time // when it came, by the servers' clock
 	Path    string    // of its node
+	Shared  bool      // it is a reader
 }
 
 // Queue is the state of a lock at one moment.
 type Queue struct {
-	Holder  *Contender  // nil when the lock is free
-	Waiting []Contender // in the order in which they will hold it
+	Holders []Contender // one at most, but for readers
+	Waiting []Contender // in the order in which they came
 }
 
 // Inspect tells who holds the lock and who waits for it, as of the moment of the call or later. What it tells may be
 // over when it returns. It takes one read for each contender.
-func (m *Mutex) Inspect(ctx context.Context) (Queue, error) {
-	var q Queue
-	places, err := m.line(nil).List(ctx, m.c, client.Fresh())
+func (m *Mutex) Inspect(ctx context.Context) (Queue, error) { return m.inspect(ctx, m.line()) }
+
+func (q *queue) inspect(ctx context.Context, line recipes.Line) (Queue, error) {
+	var state Queue
+	places, err := line.List(ctx, q.c, client.Fresh())
 	if err != nil {
-		return q, fmt.Errorf("inspect lock %s: %w", m.path, err)
+		return state, fmt.Errorf("inspect lock %s: %w", q.path, err)
 	}
+	alone := false // whoever holds shares with nobody
 	for _, place := range places {
-		who, ok, err := m.contender(ctx, m.c, place)
+		who, ok, err := q.contender(ctx, place)
 		switch {
 		case err != nil:
-			return Queue{}, fmt.Errorf("inspect lock %s: %w", m.path, err)
+			return Queue{}, fmt.Errorf("inspect lock %s: %w", q.path, err)
 		case !ok: // gone since: the next one holds, if it was the holder
-		case q.Holder == nil:
-			q.Holder = &who
+		case len(state.Holders) == 0 || who.Shared && !alone && len(state.Waiting) == 0:
+			state.Holders = append(state.Holders, who)
+			alone = !who.Shared
 		default:
-			q.Waiting = append(q.Waiting, who)
+			state.Waiting = append(state.Waiting, who)
 		}
 	}
-	return q, nil
+	return state, nil
 }
 
 // Break takes the lock away from the holder with the given token, by deleting its node. Its context ends when it hears
-// of that, which may be after the next one holds: only the token protects what the lock guards. If the holder is
-// another one by now, nothing happens and the error is ErrNotHolder.
+// of that, which may be after the next one holds: only the token protects what the lock guards. If there is no such
+// holder by now, nothing happens and the error is ErrNotHolder.
 func (m *Mutex) Break(ctx context.Context, token uint64) error {
-	holder, err := m.holder(ctx, token)
-	if err == nil {
-		err = m.c.Delete(ctx, holder.Path, -1) // the name is never used again, so it is the right one, or none
-	}
-	if errors.Is(err, client.ErrNoNode) {
-		err = ErrNotHolder
-	}
-	if err != nil {
-		return fmt.Errorf("break lock %s: %w", m.path, err)
-	}
-	return nil
+	return m.breakLock(ctx, m.line(), token)
 }
 
 // Revoke asks the holder with the given token to finish: see Held.Revoked. It is asked in Curator's way, so the
-// holder's Tag is overwritten. If the holder is another one by now, the error is ErrNotHolder.
+// holder's Tag is overwritten. If there is no such holder by now, the error is ErrNotHolder.
 func (m *Mutex) Revoke(ctx context.Context, token uint64) error {
-	holder, err := m.holder(ctx, token)
-	if err == nil {
-		_, err = m.c.Set(ctx, holder.Path, []byte(revoke), -1)
+	return m.revoke(ctx, m.line(), token)
+}
+
+func (q *queue) breakLock(ctx context.Context, line recipes.Line, token uint64) error {
+	return q.toHolder(ctx, line, token, "break", func(who Contender) error {
+		return q.c.Delete(ctx, who.Path, -1) // the name is never used again, so it is the right one, or none
+	})
+}
+
+func (q *queue) revoke(ctx context.Context, line recipes.Line, token uint64) error {
+	return q.toHolder(ctx, line, token, "revoke", func(who Contender) error {
+		_, err := q.c.Set(ctx, who.Path, []byte(revoke), -1)
+		return err
+	})
+}
+
+// toHolder does something to the node of the holder with the given token.
+func (q *queue) toHolder(ctx context.Context, line recipes.Line, token uint64, verb string, do func(Contender) error) error {
+	state, err := q.inspect(ctx, line)
+	if err != nil {
+		return fmt.Errorf("%s: %w", verb, err)
+	}
+	err = ErrNotHolder
+	for _, who := range state.Holders {
+		if who.Token == token {
+			err = do(who)
+		}
 	}
 	if errors.Is(err, client.ErrNoNode) {
 		err = ErrNotHolder
 	}
 	if err != nil {
-		return fmt.Errorf("revoke lock %s: %w", m.path, err)
+		return fmt.Errorf("%s lock %s: %w", verb, q.path, err)
 	}
 	return nil
-}
-
-// holder finds the holder, if it has the given token.
-func (m *Mutex) holder(ctx context.Context, token uint64) (Contender, error) {
-	places, err := m.line(nil).List(ctx, m.c, client.Fresh())
-	if err != nil {
-		return Contender{}, err
-	}
-	for _, place := range places[:min(len(places), 1)] {
-		who, ok, err := m.contender(ctx, m.c, place)
-		if err != nil {
-			return Contender{}, err
-		}
-		if ok && who.Token == token {
-			return who, nil
-		}
-	}
-	return Contender{}, ErrNotHolder
 }
 
 // contender reads who has a place; ok is false if it has gone. Foreign libraries put plain text into their nodes: their
 // name, or the address of their host.
-func (m *Mutex) contender(ctx context.Context, ops client.Ops, place recipes.Place) (who Contender, ok bool, err error) {
-	node, err := ops.Get(ctx, m.line(nil).Path(place))
+func (q *queue) contender(ctx context.Context, place recipes.Place) (who Contender, ok bool, err error) {
+	node, err := q.c.Get(ctx, zpath.Join(q.path, place.Name))
 	if errors.Is(err, client.ErrNoNode) {
 		return Contender{}, false, nil // CURATOR-358
 	}
@@ -121,7 +123,7 @@ func (m *Mutex) contender(ctx context.Context, ops client.Ops, place recipes.Pla
 	}
 	who = Contender{
 		Token: uint64(node.Stat.Czxid), Session: node.Stat.EphemeralOwner,
-		Since: time.UnixMilli(node.Stat.Ctime), Path: node.Path,
+		Since: time.UnixMilli(node.Stat.Ctime), Path: node.Path, Shared: reads(place),
 	}
 	if json.Unmarshal(node.Data, &who.Tag) != nil {
 		who.Tag = Tag{ID: string(node.Data)}

@@ -164,16 +164,16 @@ func TestMutex_Inspect(t *testing.T) {
 	a, b := srv.Dial(t, func(c *client.Config) { c.Identity = "a" }), srv.Dial(t, func(c *client.Config) { c.Identity = "b" })
 	m := lock.New(a, "/locks/x")
 	q, err := m.Inspect(within(t, soon))
-	if err != nil || q.Holder != nil || len(q.Waiting) != 0 {
+	if err != nil || len(q.Holders) != 0 || len(q.Waiting) != 0 {
 		t.Fatalf("Inspect of a lock that was never used = %+v, %v", q, err)
 	}
 	held := mustLock(t, a, "/locks/x", lock.Note("why"))
 	done := lockLater(t, within(t, soon), b, "/locks/x", 1)
-	if q, err = m.Inspect(within(t, soon)); err != nil || q.Holder == nil || len(q.Waiting) != 1 {
+	if q, err = m.Inspect(within(t, soon)); err != nil || len(q.Holders) != 1 || len(q.Waiting) != 1 {
 		t.Fatalf("Inspect = %+v, %v", q, err)
 	}
-	if q.Holder.ID != "a" || q.Holder.Note != "why" || q.Holder.Token != held.Token() || time.Since(q.Holder.Since) > time.Minute {
-		t.Errorf("holder = %+v", q.Holder)
+	if h := q.Holders[0]; h.ID != "a" || h.Note != "why" || h.Token != held.Token() || time.Since(h.Since) > time.Minute {
+		t.Errorf("holder = %+v", h)
 	}
 	if w := q.Waiting[0]; w.ID != "b" || w.Token <= held.Token() {
 		t.Errorf("waiting = %+v", w)

@@ -38,6 +38,8 @@ var (
 	ErrBusy = errors.New("not our turn")
 	// ErrSequenceExhausted: the directory's sequence numbers are used up. Delete it once it is empty.
 	ErrSequenceExhausted = errors.New("sequence numbers of the directory are exhausted")
+	// ErrWrongKind: the directory is in use by another recipe, which would not see us.
+	ErrWrongKind = errors.New("directory belongs to another recipe")
 	// ErrTaken: the node of a presence exists and belongs to somebody else.
 	ErrTaken = errors.New("node belongs to another session")
 )

@@ -64,12 +64,18 @@ func (h *Hold) Set(ctx context.Context, data []byte) error {
 	return err
 }
 
+// Retire ends the context, with the cause ErrReleased, and leaves the node: for who replaces it in a transaction. Release
+// still deletes it.
+func (h *Hold) Retire() {
+	h.end(ErrReleased)
+	<-h.done
+}
+
 // Release ends the context, with the cause ErrReleased, and then deletes the node. Nil means that the node is gone, or
 // goes with its session, which has ended. An error that matches client.ErrDeletePending means that this was not
 // confirmed before ctx ended: the deletion goes on in the background. It may be called again.
 func (h *Hold) Release(ctx context.Context) error {
-	h.end(ErrReleased) // before anybody else can be let in
-	<-h.done
+	h.Retire() // before anybody else can be let in
 	if err := remove(ctx, h.s, h.path); err != nil {
 		return fmt.Errorf("release %s: %w", h.path, err)
 	}

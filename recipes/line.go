@@ -16,6 +16,7 @@ type Line struct {
 	Dir  string   // directory of the line; made as a container when it is missing, and never deleted by us
 	Kind string   // what the names of our places end in, ahead of the number: "lock-"
 	Also []string // further kinds that count as contenders: those of other libraries
+	Bars []string // kinds that must not be there: the directory is then another recipe's, and nobody gets a turn
 	Rule Rule     // whom a place waits for; nil means Predecessor
 
 	// Strict ends a hold as soon as the connection is lost, and not only when the session can no longer be relied on.
@@ -88,6 +89,18 @@ func (l Line) recognise(name string) (Place, bool) {
 	return Place{}, false
 }
 
+// check refuses a directory in which another recipe is at work.
+func (l Line) check(children []string) error {
+	for _, name := range children {
+		for _, kind := range l.Bars {
+			if _, ok := zpath.Sequence(name, kind); ok {
+				return fmt.Errorf("%w: %s has %s", ErrWrongKind, l.Dir, name)
+			}
+		}
+	}
+	return nil
+}
+
 // blocker asks the rule whom the place called name waits for; nil means that it is its turn. This is the one exit by
 // which a turn is granted, and it needs to see our own node to do so: a list without us must never read as "nobody
 // ahead of us" (CURATOR-211, go-zookeeper's lock.go).
@@ -129,4 +142,26 @@ func (l Line) Draw(ctx context.Context, s *client.Session, data []byte) (*Ticket
 		return nil, fmt.Errorf("draw in line %s: %w", l.Dir, err)
 	}
 	return &Ticket{line: l, s: s, path: node.Path, token: uint64(node.Stat.Czxid)}, nil
+}
+
+// Adopt holds a place that the session has taken otherwise than by Draw and Wait: by a transaction, on terms of the
+// caller's. The token is the caller's too; 0 means that of the node. When it fails the node stays as it is.
+func (l Line) Adopt(ctx context.Context, s *client.Session, path string, token uint64) (*Hold, error) {
+	node, own, err := s.GetW(ctx, path)
+	if err == nil && node.Stat.EphemeralOwner != s.ID() {
+		own.Close()
+		err = fmt.Errorf("%w: it is owned by session %#x", ErrGone, uint64(node.Stat.EphemeralOwner))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("adopt %s: %w", path, gone(err))
+	}
+	if token == 0 {
+		token = uint64(node.Stat.Czxid)
+	}
+	h, err := newHold(&Ticket{line: l, s: s, path: path, token: token, own: own})
+	if err != nil {
+		own.Close()
+		return nil, fmt.Errorf("adopt %s: %w", path, err)
+	}
+	return h, nil
 }

@@ -114,7 +114,7 @@ func (t *Ticket) look(ctx context.Context) ([]Place, error) {
 	if err != nil {
 		return nil, gone(err)
 	}
-	return t.line.order(listing.Names), nil
+	return t.line.order(listing.Names), t.line.check(listing.Names)
 }
 
 // gone says of our own node, or its directory, that it is gone.
