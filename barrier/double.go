@@ -10,12 +10,14 @@ import (
 	"github.com/docent-io/docent/internal/zpath"
 )
 
-// The reasons not to get in.
+// The errors of a Double.
 var (
 	// ErrBarrierFull: n others were faster. With Next, Enter waits for the next generation instead.
 	ErrBarrierFull = errors.New("barrier is full")
 	// ErrRunning: the barrier has started without us. With Next, Enter waits for the next generation instead.
 	ErrRunning = errors.New("barrier is running")
+	// ErrReportGone: a member has left, but its generation was cleared away before it could read who else did.
+	ErrReportGone = errors.New("report of the barrier has been cleared away")
 	// ErrLeft is the cause with which a member's context ends when it leaves.
 	ErrLeft = errors.New("left the barrier")
 )

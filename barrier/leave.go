@@ -34,9 +34,13 @@ type Report struct {
 // others then count it as crashed, or as left.
 func (m *Member) Context() context.Context { return m.ctx }
 
+// Generation is the number of the barrier's generation that the member is in. It grows with every use.
+func (m *Member) Generation() int { return m.st.Gen }
+
 // Leave says that this member is done, and waits until all others are or have crashed. When ctx ends first, the member
 // has left all the same, and Leave returns ctx's error and what is known so far. It fails with the session's error when
-// that has ended; the member is then counted as crashed.
+// that has ended; the member is then counted as crashed. ErrReportGone means that it has left, but was so slow (because
+// its connection was lost, say) that the next generation was over before it could read the report.
 //
 // The one that came first leaves last. It wakes when the one that came last is gone, and so on down to itself: only then
 // is the next generation opened, and the others are woken, once.
@@ -135,27 +139,33 @@ func (m *Member) close(ctx context.Context) error {
 	return nil
 }
 
-// report reads what became of everybody. Who is there is read first: who leaves right after that is found among the
-// done, and not taken for crashed.
+// report reads what became of everybody, in one flight. The order matters. Who is there is read first: who leaves right
+// after that is found among the done, and not taken for crashed. That ready is still there is read last: what clears a
+// generation away deletes it before the first of the done.
 func (m *Member) report() (Report, error) {
-	r, ctx := Report{Generation: m.st.Gen}, m.s.Context()
-	present, err := m.d.remaining(ctx, m.s, m.st.Gen, m.frozen)
-	if err != nil {
-		return r, fmt.Errorf("read who is left: %w", err)
-	}
-	done, _, err := m.s.Children(ctx, m.d.done(m.st.Gen))
-	if err != nil {
+	r, gen := Report{Generation: m.st.Gen}, m.st.Gen
+	batch := m.s.Batch()
+	here, done, whole := batch.Children(m.d.members(gen)), batch.Children(m.d.done(gen)), batch.Exists(m.d.ready(gen))
+	if err := batch.Do(m.s.Context()); err != nil {
 		return r, fmt.Errorf("read who has left: %w", err)
 	}
-	left := make(map[string]bool, len(done))
-	for _, name := range done {
-		left[name] = true
+	hereNow, err := here.Get()
+	if err = ignore(err, client.ErrNoNode); err != nil {
+		return r, fmt.Errorf("read who is left: %w", err)
 	}
+	doneNow, err := done.Get()
+	if err = ignore(err, client.ErrNoNode); err != nil {
+		return r, fmt.Errorf("read who has left: %w", err)
+	}
+	if still, err := whole.Get(); err != nil || !still.OK {
+		return r, errors.Join(ErrReportGone, err)
+	}
+	left, present := set(doneNow.Names), set(hereNow.Names)
 	for _, p := range m.frozen {
 		switch {
 		case left[p.doneName()]:
 			r.Left = append(r.Left, p.who)
-		case !contains(present, p.name):
+		case !present[p.name]:
 			r.Crashed = append(r.Crashed, p.who)
 		}
 	}
@@ -196,14 +206,19 @@ func (d *Double) clear(ctx context.Context, s *client.Session, gen int) {
 		if err != nil || old < 1 || old >= gen || name[0] != 'g' {
 			continue
 		}
-		for _, dir := range []string{d.done(old), d.members(old)} {
-			names, _, _ := s.Children(ctx, dir)
-			for _, n := range names {
-				_ = s.Delete(ctx, zpath.Join(dir, n), -1)
-			}
-			_ = s.Delete(ctx, dir, -1)
-		}
+		clearDir(ctx, s, d.members(old)) // before ready: whoever waits for a ready that is gone finds its directory gone
 		_ = s.Delete(ctx, d.ready(old), -1)
+		clearDir(ctx, s, d.done(old)) // after ready: see report
 		_ = s.Delete(ctx, d.generation(old), -1)
 	}
+}
+
+func clearDir(ctx context.Context, s *client.Session, dir string) {
+	names, _, _ := s.Children(ctx, dir)
+	batch := s.Batch()
+	for _, n := range names {
+		batch.Delete(zpath.Join(dir, n), -1)
+	}
+	batch.Delete(dir, -1)
+	_ = batch.Do(ctx)
 }

@@ -81,10 +81,7 @@ func decodePlaces(data []byte) []place { return parsePlaces(strings.Split(string
 
 // among returns those of places whose names are in names.
 func among(places []place, names []string) []place {
-	here := make(map[string]bool, len(names))
-	for _, name := range names {
-		here[name] = true
-	}
+	here := set(names)
 	var found []place
 	for _, p := range places {
 		if here[p.name] {
@@ -92,6 +89,14 @@ func among(places []place, names []string) []place {
 		}
 	}
 	return found
+}
+
+func set(names []string) map[string]bool {
+	m := make(map[string]bool, len(names))
+	for _, name := range names {
+		m[name] = true
+	}
+	return m
 }
 
 func contains(places []place, name string) bool {

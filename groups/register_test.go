@@ -97,7 +97,7 @@ func TestRegister_M3_ClosedStaysClosed(t *testing.T) {
 	testkit.CheckLeaks(t)
 	srv, ctx := servertest.New(t), testContext(t)
 	a, b := srv.Dial(t), srv.Dial(t)
-	for range 10 {
+	for range 4 {
 		r := register(ctx, t, a, manager("am-1", 1))
 		s, err := a.Session(ctx)
 		must(t, err)
