@@ -15,25 +15,32 @@ type peerStatus struct {
 	term   uint64 // raft's current term, read after the question came
 	leader uint64 // whom it follows, 0 for none
 	last   uint64 // index of its last entry
+	stands bool   // it is a candidate
 }
 
 func (s peerStatus) append(b []byte) []byte {
 	b = binary.LittleEndian.AppendUint64(b, s.term)
 	b = binary.LittleEndian.AppendUint64(b, s.leader)
-	return binary.LittleEndian.AppendUint64(b, s.last)
+	b = binary.LittleEndian.AppendUint64(b, s.last)
+	if s.stands {
+		return append(b, 1)
+	}
+	return append(b, 0)
 }
 
 func parseStatus(b []byte) (s peerStatus, ok bool) {
-	if len(b) < 24 {
+	if len(b) < 25 {
 		return s, false
 	}
 	le := binary.LittleEndian
-	return peerStatus{le.Uint64(b), le.Uint64(b[8:]), le.Uint64(b[16:])}, true
+	return peerStatus{le.Uint64(b), le.Uint64(b[8:]), le.Uint64(b[16:]), b[24] != 0}, true
 }
 
 func (r *Replica) status() peerStatus {
 	leader, _ := r.look()
-	return peerStatus{term: r.raft.CurrentTerm(), leader: leader, last: r.raft.LastIndex()}
+	return peerStatus{
+		term: r.raft.CurrentTerm(), leader: leader, last: r.raft.LastIndex(), stands: r.raft.State() == raft.Candidate,
+	}
 }
 
 // confirmer runs rounds in which the voters are asked for their term. If a majority still is in ours, no later leader had

@@ -58,67 +58,100 @@ func (r *Replica) candidate(ctx context.Context) (best uint64, ok bool) {
 	if !slices.Contains(voters, r.cfg.ID) {
 		return 0, true
 	}
-	ctx, cancel := context.WithTimeout(ctx, r.cfg.ElectionTimeout/2)
-	defer cancel()
-	best, last, heard := r.cfg.ID, r.raft.LastIndex(), 1
-	for _, id := range voters {
-		if id == r.cfg.ID {
-			continue
-		}
-		a, err := r.link(id).call(ctx, askStatus, nil)
-		s, whole := parseStatus(a.payload)
-		if err != nil || !whole {
-			continue
-		}
+	heard := r.poll(ctx, r.cfg.ElectionTimeout/2)
+	best = r.cfg.ID
+	for id, s := range heard {
 		if s.leader != 0 {
 			return 0, true
 		}
-		heard++
-		if s.last > last || s.last == last && id < best {
-			best, last = id, s.last
+		if s.last > heard[best].last || s.last == heard[best].last && id < best {
+			best = id
 		}
 	}
-	return best, heard > len(voters)/2
+	return best, len(heard) > len(voters)/2
 }
 
-// succeed acts on the death of a leader's process: the voter with the next id stands at once, the one after it rankStep
-// later if nothing has happened by then, and so on. Each of us stands at most once per term of that leader: a refused
-// connection may be a firewall's doing, and must not let us depose leaders for ever.
+// poll returns what the voters that can be reached within d say of themselves, this member included.
+func (r *Replica) poll(ctx context.Context, d time.Duration) map[uint64]peerStatus {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	heard := map[uint64]peerStatus{r.cfg.ID: r.status()}
+	m := r.members.Load()
+	answers := make(chan answer, len(m.links))
+	asked := make(map[uint64]uint64)
+	for id, l := range m.links {
+		asked[id] = l.ask(askStatus, nil, answers)
+	}
+	for range asked {
+		select {
+		case a := <-answers:
+			if s, ok := parseStatus(a.payload); ok && a.err == nil {
+				heard[a.from] = s
+			}
+		case <-ctx.Done():
+			for id, n := range asked {
+				m.links[id].giveUp(n)
+			}
+			return heard
+		}
+	}
+	return heard
+}
+
+// succeed acts on the death of a leader's process. The voter with the longest log stands at once, of several the one
+// whose id comes next; the others only if that leads to nothing. Each of us stands at most once per term of that leader: a
+// refused connection may be a firewall's doing, and must not let us depose leaders for ever.
 func (r *Replica) succeed(ctx context.Context, dead uint64) {
-	v := r.view.Load()
 	term := r.raft.CurrentTerm()
-	if v.leader != dead || r.stoodAgainst == term {
+	if r.view.Load().leader != dead || r.stoodAgainst == term || !slices.Contains(r.members.Load().voters, r.cfg.ID) {
 		return
 	}
-	rank := r.rank(dead)
-	if rank < 0 {
-		return
+	rank := r.rank(dead, r.poll(ctx, rankStep))
+	gone := func() bool {
+		id := r.view.Load().leader
+		return (id == dead || id == 0) && !r.link(dead).connected()
 	}
-	select {
-	case <-time.After(time.Duration(rank) * rankStep):
-	case <-v.ctx.Done():
-		return
-	case <-ctx.Done():
-		return
+	r.waitWhile(ctx, time.Duration(rank)*rankStep, gone)
+	for _, s := range r.poll(ctx, rankStep) {
+		if s.stands || s.term != term {
+			r.waitWhile(ctx, r.cfg.ElectionTimeout/2, gone) // somebody stands already: do not spoil it
+			break
+		}
 	}
-	if v.ctx.Err() != nil || r.link(dead).connected() {
+	if !gone() || ctx.Err() != nil {
 		return
 	}
 	r.stoodAgainst = term
 	r.log.Info("the leader's process is gone", "member", r.cfg.ID, "leader", dead, "term", term)
-	r.stand(term)
+	r.stand(r.raft.CurrentTerm())
 }
 
-// rank counts the voters between a dead leader and us, in the order of ids; -1 if we are none.
-func (r *Replica) rank(dead uint64) int {
-	voters := slices.DeleteFunc(slices.Clone(r.members.Load().voters), func(id uint64) bool { return id == dead })
-	slices.Sort(voters)
-	self := slices.Index(voters, r.cfg.ID)
-	if self < 0 {
-		return -1
+// waitWhile waits for d, or until cond has ceased to hold, which is looked at whenever the view of the leader changes.
+func (r *Replica) waitWhile(ctx context.Context, d time.Duration, cond func() bool) {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	for ctx.Err() == nil {
+		v := r.view.Load()
+		if !cond() {
+			return
+		}
+		select {
+		case <-v.ctx.Done():
+		case <-ctx.Done():
+		}
 	}
-	after, _ := slices.BinarySearch(voters, dead)
-	return (self - after + len(voters)) % len(voters)
+}
+
+// rank counts who among the polled comes before us: by the length of the log, then in the order of ids after the dead one.
+func (r *Replica) rank(dead uint64, heard map[uint64]peerStatus) int {
+	after := func(id uint64) uint64 { return id - dead - 1 } // wraps: ids below come last
+	self, before := heard[r.cfg.ID], 0
+	for id, s := range heard {
+		if id != dead && (s.last > self.last || s.last == self.last && after(id) < after(r.cfg.ID)) {
+			before++
+		}
+	}
+	return before
 }
 
 // stand has our raft stand for election if it is a follower in that term still.

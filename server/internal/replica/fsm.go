@@ -210,24 +210,33 @@ func (f *fsm) Restore(rc io.ReadCloser) error {
 	return errors.Join(err, rc.Close())
 }
 
-func (f *fsm) restore(r io.Reader) error {
+// readHead reads a snapshot's header.
+func readHead(r io.Reader) (index uint64, origins map[uint64]progress, err error) {
 	head := make([]byte, 20)
 	if _, err := io.ReadFull(r, head); err != nil {
-		return err
+		return 0, nil, err
 	}
 	n := binary.LittleEndian.Uint32(head[16:])
 	if string(head[:8]) != snapshotMagic || n > maxOrigins {
-		return fmt.Errorf("snapshot header: %w", errMalformed)
+		return 0, nil, fmt.Errorf("snapshot header: %w", errMalformed)
 	}
-	origins := make(map[uint64]progress)
+	origins = make(map[uint64]progress)
 	row := make([]byte, 24)
 	for range n {
 		if _, err := io.ReadFull(r, row); err != nil {
-			return err
+			return 0, nil, err
 		}
 		origins[binary.LittleEndian.Uint64(row)] = progress{
 			binary.LittleEndian.Uint64(row[8:]), binary.LittleEndian.Uint64(row[16:]),
 		}
+	}
+	return binary.LittleEndian.Uint64(head[8:]), origins, nil
+}
+
+func (f *fsm) restore(r io.Reader) error {
+	index, origins, err := readHead(r)
+	if err != nil {
+		return err
 	}
 	if err := f.machine.Restore(r); err != nil {
 		return err
@@ -238,6 +247,6 @@ func (f *fsm) restore(r io.Reader) error {
 	signal(f.out.again)
 	f.bytes.Store(0)
 	f.restores.Add(1)
-	f.reached(binary.LittleEndian.Uint64(head[8:]))
+	f.reached(index)
 	return nil
 }

@@ -213,7 +213,7 @@ func (l *link) run(ctx context.Context) {
 			continue
 		}
 		began := time.Now()
-		had = l.serve(ctx, c)
+		had = l.serve(ctx, c) || had // a process that dies may take one more connection
 		if wait = minRedial; time.Since(began) < minRedial {
 			select { // the peer takes connections and drops them: do not spin
 			case <-time.After(minRedial):

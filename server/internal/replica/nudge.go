@@ -82,7 +82,7 @@ func (r *Replica) nudgeLoop(ctx context.Context, n *nudger) {
 			continue
 		}
 		req := raft.AppendEntriesRequest{
-			RPCHeader: self, Term: p.term, Leader: self.Addr,
+			RPCHeader: self, Term: p.term,
 			PrevLogEntry: p.index, PrevLogTerm: p.term, LeaderCommitIndex: p.index,
 		}
 		var resp raft.AppendEntriesResponse

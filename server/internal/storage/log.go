@@ -25,11 +25,10 @@ type segLog struct {
 	open   func(path string, create bool) (file, int64, error)
 	failed failure
 
-	// tail is a token: whoever holds it may write, and use the four fields below.
+	// tail is a token: whoever holds it may write, and use the three fields below.
 	tail   chan struct{}
 	segs   []*segment // oldest first; the last one is written
 	spares []*segment
-	number uint64 // of the next spare file made
 	buf    []byte
 
 	mu    sync.RWMutex // guards first, recs and bytes
