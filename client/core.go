@@ -282,7 +282,8 @@ func (c *core) serve(cn *conn) {
 	loops.Wait()
 	cn.stop()
 	s.watches.detached()
-	c.hosts.lost(c.clock.now() - began)
+	now := c.clock.now()
+	c.hosts.lost(now, now-began)
 	if s.ctx.Err() == nil {
 		c.log.Debug("connection lost", "error", cause)
 		c.setState(Suspended)

@@ -22,10 +22,17 @@ type hosts struct {
 	queue   []host // addresses found for the last one
 	tried   int    // servers of the present round
 	pause   decorrelated
+	spent   int           // rounds begun at once, of burst
+	since   time.Duration // when spent was last counted down
 }
 
-// stableAfter is how long a connection must have lived for its loss to begin a new round without a pause.
-const stableAfter = time.Second
+// A lost connection begins a round at once, for it may be the server that has gone and not the ensemble. If that
+// happens again and again (a server that attaches sessions and drops them), it is paid from a small credit: burst
+// rounds, one more per refill.
+const (
+	burst  = 5
+	refill = time.Second
+)
 
 func newHosts(cfg *Config) *hosts {
 	most := min(max(cfg.SessionTimeout/10, 250*time.Millisecond), 2*time.Second)
@@ -68,10 +75,16 @@ func (h *hosts) begin() {
 	h.tried, h.queue = 0, nil
 }
 
-// lost notes how long an attached connection has lived.
-func (h *hosts) lost(lived time.Duration) {
-	if lived >= stableAfter {
+// lost notes at which time a connection was lost that had been attached, and how long it had lived.
+func (h *hosts) lost(now, lived time.Duration) {
+	if lived >= refill {
 		h.pause.Reset()
+	}
+	earned := int((now - h.since) / refill)
+	h.since += time.Duration(earned) * refill
+	h.spent = max(h.spent-earned, 0)
+	if h.spent < burst {
+		h.spent++
 		h.begin()
 	}
 }

@@ -584,3 +584,22 @@ func TestStates_R3(t *testing.T) {
 		}
 	})
 }
+
+// a server that attaches the session and drops it, again and again, is not stormed either.
+func TestReconnect_R7_AttachThenClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, f, p := start(t, client.Config{Servers: []string{"a:1"}})
+		began := time.Now()
+		p.nc.Close()
+		n := 0
+		for ; time.Since(began) < 20*time.Second; n++ {
+			p = f.reattach(timeout)
+			synctest.Wait()
+			p.nc.Close()
+		}
+		if n > 100 {
+			t.Errorf("attached %d times in 20 s", n)
+		}
+		f.down("a:1", errors.New("refused"))
+	})
+}

@@ -451,8 +451,10 @@ func testSessions(t *testing.T, e *env) {
 		t.Error(err)
 	}
 	<-s.Context().Done()
-	if cause := context.Cause(s.Context()); cause != client.ErrSessionExpired || context.Cause(lease) != cause {
-		t.Errorf("causes = %v, %v", cause, context.Cause(lease))
+	// Apache may drop the requests of an ended session for a while in place of hanging up: then the lease ends first.
+	cause, leaseCause := context.Cause(s.Context()), context.Cause(lease)
+	if cause != client.ErrSessionExpired || leaseCause != cause && leaseCause != client.ErrSessionDeadline {
+		t.Errorf("causes = %v, %v", cause, leaseCause)
 	}
 	if _, err := w.Wait(ctx); !errors.Is(err, client.ErrSessionExpired) && err != nil { // or the deletion was quicker
 		t.Errorf("watch: %v", err)
