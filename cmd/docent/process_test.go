@@ -136,26 +136,28 @@ func (r *record) lines() []string {
 
 var errEnded = errors.New("the process has ended")
 
-// await returns the first line, from the one numbered from on, that begins with prefix, and the number of the line
-// behind it.
-func (r *record) await(from int, prefix string) (line string, next int, err error) {
+// await returns the first line, from the one numbered from on, that begins with one of the prefixes, and the number of
+// the line behind it.
+func (r *record) await(from int, prefixes ...string) (line string, next int, err error) {
 	for limit := time.After(patience); ; {
 		r.mu.Lock()
 		grown, ended := r.grown, r.isEnded
 		r.mu.Unlock()
 		lines := r.lines()
 		for ; from < len(lines); from++ {
-			if strings.HasPrefix(lines[from], prefix) {
-				return lines[from], from + 1, nil
+			for _, p := range prefixes {
+				if strings.HasPrefix(lines[from], p) {
+					return lines[from], from + 1, nil
+				}
 			}
 		}
 		if ended {
-			return "", from, fmt.Errorf("no line %q: %w", prefix, errEnded)
+			return "", from, fmt.Errorf("no line %q: %w", prefixes[0], errEnded)
 		}
 		select {
 		case <-grown:
 		case <-limit:
-			return "", from, fmt.Errorf("no line %q after %v", prefix, patience)
+			return "", from, fmt.Errorf("no line %q after %v", prefixes[0], patience)
 		}
 	}
 }

@@ -74,9 +74,12 @@ func (p *puppet) tell(command string) {
 // be awaited in any order.
 func (p *puppet) await(word string) []string {
 	p.t.Helper()
-	line, next, err := p.stdout.await(p.seen[word], word+" ")
+	line, next, err := p.stdout.await(p.seen[word], word+" ", "failed ")
 	if err != nil {
 		p.t.Fatalf("%s: %v", p.name, err)
+	}
+	if !strings.HasPrefix(line, word) {
+		p.t.Fatalf("%s: %s while %q was awaited", p.name, line, word)
 	}
 	p.seen[word] = next
 	return strings.Fields(line)[1:]

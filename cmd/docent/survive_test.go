@@ -18,8 +18,8 @@ import (
 // again, and then reads everything back from each.
 func TestSurvive_KillEachServer(t *testing.T) {
 	rounds, want := 4, 20_000
-	if testing.Short() {
-		rounds, want = 2, 5_000
+	if testing.Short() || raceEnabled {
+		rounds, want = 2, 10_000
 	}
 	e := startEnsemble(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
