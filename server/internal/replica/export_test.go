@@ -3,6 +3,7 @@ package replica
 import (
 	"bufio"
 	"bytes"
+	"context"
 
 	"github.com/hashicorp/raft"
 )
@@ -16,7 +17,7 @@ type FSM struct {
 
 func NewFSM(m Machine, id, incarnation uint64) *FSM {
 	out := newOutbox(id, incarnation)
-	x := &FSM{f: newFSM(m, out), out: out}
+	x := &FSM{f: newFSM(context.Background(), m, out), out: out}
 	x.f.onFail = func(err error) { x.Failed = err }
 	x.f.onApply = func(uint64, uint64) {}
 	return x

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -375,3 +376,51 @@ func TestFailedRestoreStopsTheReplica(t *testing.T) {
 type broken struct{ *counters }
 
 func (broken) Restore(io.Reader) error { return errors.New("no") }
+
+// A disk that fails takes its member out of the ensemble, with a reason; the others go on, and nothing is lost.
+func TestFailedDiskStopsItsMemberOnly(t *testing.T) {
+	for _, role := range []string{"leader", "follower"} {
+		t.Run(role, func(t *testing.T) {
+			c := newCluster(t, 3, true, nil)
+			var full [4]atomic.Bool
+			for _, nd := range c.nodes {
+				c.kill(nd)
+				nd.disk = func(f storage.File) storage.File { return disk{f, &full[nd.id]} }
+			}
+			for _, nd := range c.nodes {
+				c.start(nd, nil)
+			}
+			bad := c.leader()
+			good := c.other(bad)
+			if role == "follower" {
+				bad, good = good, bad
+			}
+			write(t, good, 1, 1, 100)
+			full[bad.id].Store(true)
+			write(t, good, 1, 101, 100)
+			await(t, bad.r.Done())
+			if err := bad.r.Err(); !errors.Is(err, errFull) {
+				t.Errorf("err = %v, want %v", err, errFull)
+			}
+			full[bad.id].Store(false)
+			c.start(bad, nil)
+			write(t, bad, 2, 1, 10)
+			c.same(map[uint64]uint64{1: 200, 2: 10})
+		})
+	}
+}
+
+var errFull = errors.New("no space left on device")
+
+// disk is full while full is true.
+type disk struct {
+	storage.File
+	full *atomic.Bool
+}
+
+func (d disk) WriteAt(b []byte, off int64) (int, error) {
+	if d.full.Load() {
+		return 0, errFull
+	}
+	return d.File.WriteAt(b, off)
+}

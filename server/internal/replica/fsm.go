@@ -2,6 +2,7 @@ package replica
 
 import (
 	"bufio"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 type fsm struct {
 	machine Machine
 	out     *outbox
+	closing context.Context
 	onFail  func(error)
 	onApply func(index, term uint64) // after the newest of a group of entries
 
@@ -39,8 +41,8 @@ type waiter struct {
 	ch    chan struct{}
 }
 
-func newFSM(m Machine, out *outbox) *fsm {
-	return &fsm{machine: m, out: out, origins: make(map[uint64]progress)}
+func newFSM(closing context.Context, m Machine, out *outbox) *fsm {
+	return &fsm{closing: closing, machine: m, out: out, origins: make(map[uint64]progress)}
 }
 
 // Apply is there for raft.FSM; raft uses ApplyBatch.
@@ -176,17 +178,31 @@ func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
 		head = binary.LittleEndian.AppendUint64(head, p.seq)
 	}
 	f.bytes.Store(0)
-	return &image{head: head, write: write}, nil
+	return &image{head: head, write: write, closing: f.closing}, nil
 }
 
 type image struct {
-	head  []byte
-	write func(io.Writer) error
+	head    []byte
+	write   func(io.Writer) error
+	closing context.Context
+}
+
+// abortable ends a long snapshot when the replica closes.
+type abortable struct {
+	io.Writer
+	closing context.Context
+}
+
+func (a abortable) Write(b []byte) (int, error) {
+	if a.closing.Err() != nil {
+		return 0, ErrClosed
+	}
+	return a.Writer.Write(b)
 }
 
 // Persist writes the snapshot; raft closes or cancels the sink.
 func (s *image) Persist(sink raft.SnapshotSink) error {
-	w := bufio.NewWriterSize(sink, 256<<10)
+	w := bufio.NewWriterSize(abortable{sink, s.closing}, 256<<10)
 	if _, err := w.Write(s.head); err != nil {
 		return err
 	}

@@ -71,7 +71,7 @@ func Open(cfg Config) (*Replica, error) {
 		linkUp: make(chan struct{}, 1), snap: make(chan struct{}, 1), changed: make(chan struct{}), done: make(chan struct{}),
 	}
 	r.closing, r.cancel = context.WithCancelCause(context.Background())
-	r.fsm = newFSM(cfg.Machine, r.out)
+	r.fsm = newFSM(r.closing, cfg.Machine, r.out)
 	r.fsm.onFail = func(err error) { r.cancel(err) }
 	r.fsm.onApply = r.applied
 	r.joiner = newJoiner(r.dropped)

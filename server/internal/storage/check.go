@@ -194,7 +194,7 @@ type readOnly struct{ *os.File }
 func (readOnly) WriteAt(p []byte, _ int64) (int, error) { return len(p), nil }
 func (readOnly) Datasync() error                        { return nil }
 
-func openReadOnly(path string, _ bool) (file, int64, error) {
+func openReadOnly(path string, _ bool) (File, int64, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, 0, err

@@ -1,20 +1,11 @@
 package storage
 
-// OpenLog opens only the log, with a hook around each of its files.
+// OpenLog opens only the log.
 func OpenLog(dir string, size int64, wrap func(File) File) (*SegLog, error) {
-	return openLog(dir, size, func(path string, create bool) (file, int64, error) {
-		f, n, err := openFile(path, create)
-		if err == nil && wrap != nil {
-			f = wrap(f)
-		}
-		return f, n, err
-	})
+	return openLog(dir, size, wrap)
 }
 
-type (
-	SegLog = segLog
-	File   = file
-)
+type SegLog = segLog
 
 // Crash lets go of the files without a mark.
 func (l *segLog) Crash() error { return l.close(false) }

@@ -22,7 +22,7 @@ const (
 type segLog struct {
 	dir    string
 	size   int64
-	open   func(path string, create bool) (file, int64, error)
+	open   func(path string, create bool) (File, int64, error)
 	failed failure
 
 	// tail is a token: whoever holds it may write, and use the three fields below.

@@ -48,7 +48,7 @@ func Open(dir string, id uint64, o Options) (_ *Store, err error) {
 	if err := hasLog(logDir, snaps); err != nil {
 		return nil, fmt.Errorf("data folder %s: %w", dir, err)
 	}
-	log, err := openLog(logDir, o.SegmentBytes, openFile)
+	log, err := openLog(logDir, o.SegmentBytes, o.Wrap)
 	if err != nil {
 		return nil, err
 	}

@@ -13,11 +13,11 @@ import (
 
 // openLog opens the log in dir, making it if it is not there. What a crash left unfinished at the end is dropped; damage
 // anywhere else is ErrDamaged.
-func openLog(dir string, size int64, open func(string, bool) (file, int64, error)) (*segLog, error) {
+func openLog(dir string, size int64, wrap func(File) File) (*segLog, error) {
 	if size <= 0 {
 		size = defaultSegment
 	}
-	l := &segLog{dir: dir, size: size, open: open, tail: make(chan struct{}, 1)}
+	l := &segLog{dir: dir, size: size, open: wrapped(wrap), tail: make(chan struct{}, 1)}
 	l.failed.ch = make(chan struct{})
 	if err := l.recover(); err != nil {
 		for _, s := range append(l.segs, l.spares...) {
@@ -28,7 +28,18 @@ func openLog(dir string, size int64, open func(string, bool) (file, int64, error
 	return l, nil
 }
 
-func openFile(path string, create bool) (file, int64, error) {
+// wrapped opens a log's file with wrap around it, and tells its size.
+func wrapped(wrap func(File) File) func(string, bool) (File, int64, error) {
+	return func(path string, create bool) (File, int64, error) {
+		f, size, err := openFile(path, create)
+		if err == nil && wrap != nil {
+			f = wrap(f)
+		}
+		return f, size, err
+	}
+}
+
+func openFile(path string, create bool) (File, int64, error) {
 	flag := os.O_RDWR
 	if create {
 		flag |= os.O_CREATE | os.O_TRUNC

@@ -19,10 +19,11 @@ const (
 	maxBatch      = 1 << 30
 )
 
-// file is what a segment needs of its file; tests put failing ones in its place.
-type file interface {
+// File is what a segment of the log needs of its file. Options.Wrap puts others in its place.
+type File interface {
 	io.ReaderAt
 	io.WriterAt
+	// Datasync makes what was written durable.
 	Datasync() error
 	Close() error
 }
@@ -37,7 +38,7 @@ func (f osFile) Datasync() error { return datasync(f.File) }
 //
 // Only the holder of segLog.tail uses the fields that change.
 type segment struct {
-	f      file
+	f      File
 	path   string
 	number uint64
 	key    uint64

@@ -36,6 +36,9 @@ func (e *WrongMemberError) Error() string {
 type Options struct {
 	// SegmentBytes is the size of the log's segments. Default 64 MiB.
 	SegmentBytes int64
+	// Wrap, if set, is given each file of the log as it is opened, and returns what is used instead: failing and slow disks
+	// for tests.
+	Wrap func(File) File
 	// RaftLog receives what raft's snapshot store logs, as lines of text. Default: discarded.
 	RaftLog io.Writer
 }
