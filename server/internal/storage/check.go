@@ -131,8 +131,12 @@ func checkSnapshotFiles(dir string, content func(io.Reader) error) (raft.Snapsho
 	}
 	defer f.Close()
 	sum := crc64.New(crc64.MakeTable(crc64.ECMA))
-	both := io.TeeReader(f, sum)
-	inside := content(both)
+	both := &counter{r: io.TeeReader(f, sum)}
+	inside := cutDescription(both, &meta.SnapshotMeta)
+	size := meta.Size + both.n
+	if inside == nil {
+		inside = content(both)
+	}
 	n, err := io.Copy(io.Discard, both)
 	switch {
 	case err != nil:
@@ -141,10 +145,22 @@ func checkSnapshotFiles(dir string, content func(io.Reader) error) (raft.Snapsho
 		return meta.SnapshotMeta, fmt.Errorf("%s: %w (%w)", name, ErrDamaged, inside)
 	case n > 0:
 		return meta.SnapshotMeta, fmt.Errorf("%s: %w (%d bytes behind its end)", name, ErrDamaged, n)
-	case !bytes.Equal(sum.Sum(nil), meta.CRC):
-		return meta.SnapshotMeta, fmt.Errorf("%s: %w (its checksum is not that of meta.json)", name, ErrDamaged)
+	case both.n != size, !bytes.Equal(sum.Sum(nil), meta.CRC):
+		return meta.SnapshotMeta, fmt.Errorf("%s: %w (its size or checksum is not that of meta.json)", name, ErrDamaged)
 	}
 	return meta.SnapshotMeta, nil
+}
+
+// counter counts what is read.
+type counter struct {
+	r io.Reader
+	n int64
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	return n, err
 }
 
 // checkLog replays the log as openLog does. end is the last entry in a snapshot.

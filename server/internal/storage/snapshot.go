@@ -34,10 +34,11 @@ func openSnapshots(dir string, log io.Writer) (raft.SnapshotStore, error) {
 		}
 	}
 	// One is kept: the log is cut behind it, so an older one would be of no use.
-	store, err := raft.NewFileSnapshotStore(dir, 1, log)
+	files, err := raft.NewFileSnapshotStore(dir, 1, log)
 	if err != nil {
 		return nil, fmt.Errorf("data folder %s: %w", dir, err)
 	}
+	store := &sealed{files, path}
 	for name := range whole {
 		if err := checkSnapshot(store, name); err != nil {
 			return nil, fmt.Errorf("snapshot %s: %w (%w)", filepath.Join(path, name), ErrDamaged, err)
@@ -46,7 +47,7 @@ func openSnapshots(dir string, log io.Writer) (raft.SnapshotStore, error) {
 	return store, nil
 }
 
-// checkSnapshot opens a snapshot, by which its checksum is checked.
+// checkSnapshot opens a snapshot, by which its checksum and description are checked.
 func checkSnapshot(store raft.SnapshotStore, name string) error {
 	meta, r, err := store.Open(name)
 	if err != nil {
