@@ -3,6 +3,7 @@
 //	docent serve       one server on 127.0.0.1:2181, or a member of an ensemble
 //	docent backup      write the state of a running ensemble into a file
 //	docent restore     restore a backup into an empty ensemble
+//	docent check       verify the data folder of a server that is not running
 //	docent version     the version of docent
 //	docent help        this list; docent help VERB tells about one
 package main
@@ -44,6 +45,7 @@ func verbs() []verb {
 		{"serve", "run a server", serve},
 		{"backup", "write the state of a running ensemble into a file", backup},
 		{"restore", "restore a backup into an empty ensemble", restore},
+		{"check", "verify the data folder of a server that is not running", checkData},
 		{"version", "print the version", version},
 	}
 }

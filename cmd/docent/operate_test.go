@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/docent-io/docent/client"
 )
 
 // verb runs a verb to its end.
@@ -73,4 +75,36 @@ func TestBackupAndRestore(t *testing.T) {
 	if _, err := os.Stat(file + "2"); err == nil {
 		t.Error("a backup that failed left a file")
 	}
+}
+
+func TestCheckFolder(t *testing.T) {
+	t.Parallel()
+	m := standalone(t)
+	m.args = append(m.args, "--snapshot-bytes", "65536")
+	m.start()
+	m.ready()
+	c := dial(t, 10*time.Second, m.addr)
+	for range 100 {
+		if _, err := c.Create(t.Context(), "/n-", make([]byte, 1000), client.Sequential()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	failsVerb(t, 1, "in use", "check", m.data())
+	m.stop()
+	mustVerb(t, "is whole", "check", m.data())
+	snapshots, err := filepath.Glob(filepath.Join(m.data(), "snapshots", "*", "state.bin"))
+	if err != nil || len(snapshots) != 1 {
+		t.Fatalf("snapshots: %v, %v", snapshots, err)
+	}
+	text, err := os.ReadFile(snapshots[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	text[len(text)/2] ^= 4
+	if err := os.WriteFile(snapshots[0], text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	failsVerb(t, 1, snapshots[0]+": damaged", "check", m.data())
+	failsVerb(t, 1, "no such file", "check", m.data()+"x")
+	failsVerb(t, 2, "one argument", "check")
 }
