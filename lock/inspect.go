@@ -29,6 +29,7 @@ type Contender struct {
 	Since   time.Time // when it came, by the servers' clock
 	Path    string    // of its node
 	Shared  bool      // it is a reader
+	Slots   []int     // of a semaphore, those it holds
 }
 
 // Queue is the state of a lock at one moment.
@@ -78,30 +79,47 @@ func (m *Mutex) Revoke(ctx context.Context, token uint64) error {
 }
 
 func (q *queue) breakLock(ctx context.Context, line recipes.Line, token uint64) error {
-	return q.toHolder(ctx, line, token, "break", func(who Contender) error {
-		return q.c.Delete(ctx, who.Path, -1) // the name is never used again, so it is the right one, or none
-	})
+	state, err := q.inspect(ctx, line)
+	if err != nil {
+		return err
+	}
+	return q.deleteHolder(ctx, state.Holders, token)
 }
 
 func (q *queue) revoke(ctx context.Context, line recipes.Line, token uint64) error {
-	return q.toHolder(ctx, line, token, "revoke", func(who Contender) error {
-		_, err := q.c.Set(ctx, who.Path, []byte(revoke), -1)
-		return err
-	})
-}
-
-// toHolder does something to the node of the holder with the given token.
-func (q *queue) toHolder(ctx context.Context, line recipes.Line, token uint64, verb string, do func(Contender) error) error {
 	state, err := q.inspect(ctx, line)
 	if err != nil {
-		return fmt.Errorf("%s: %w", verb, err)
+		return err
 	}
-	err = ErrNotHolder
-	for _, who := range state.Holders {
+	return q.askHolder(ctx, state.Holders, token)
+}
+
+func (q *queue) deleteHolder(ctx context.Context, holders []Contender, token uint64) error {
+	who, err := find(holders, token)
+	if err == nil {
+		err = q.c.Delete(ctx, who.Path, -1) // the name is never used again, so it is the right one, or none
+	}
+	return q.verdict("break", err)
+}
+
+func (q *queue) askHolder(ctx context.Context, holders []Contender, token uint64) error {
+	who, err := find(holders, token)
+	if err == nil {
+		_, err = q.c.Set(ctx, who.Path, []byte(revoke), -1)
+	}
+	return q.verdict("revoke", err)
+}
+
+func find(holders []Contender, token uint64) (Contender, error) {
+	for _, who := range holders {
 		if who.Token == token {
-			err = do(who)
+			return who, nil
 		}
 	}
+	return Contender{}, ErrNotHolder
+}
+
+func (q *queue) verdict(verb string, err error) error {
 	if errors.Is(err, client.ErrNoNode) {
 		err = ErrNotHolder
 	}
@@ -124,6 +142,9 @@ func (q *queue) contender(ctx context.Context, place recipes.Place) (who Contend
 	who = Contender{
 		Token: uint64(node.Stat.Czxid), Session: node.Stat.EphemeralOwner,
 		Since: time.UnixMilli(node.Stat.Ctime), Path: node.Path, Shared: reads(place),
+	}
+	if place.Kind == kindLease {
+		who.Slots = parseLease(node.Data).Slots
 	}
 	if json.Unmarshal(node.Data, &who.Tag) != nil {
 		who.Tag = Tag{ID: string(node.Data)}

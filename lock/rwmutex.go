@@ -83,6 +83,7 @@ func (m *RWMutex) line(wanted mode) recipes.Line {
 	if m.opt.layout == LayoutKazoo {
 		read, write, bars = kindKazooRead, kindKazooWrite, []string{kindMutex, kindRead, kindWrite}
 	}
+	bars = append(bars, semaphoreQueue, semaphoreLeases)
 	l := recipes.Line{Dir: m.path, Kind: write, Also: []string{read}, Bars: bars, Strict: m.opt.strict}
 	if wanted == shared {
 		l.Kind, l.Also, l.Rule = read, []string{write}, nearestWriter

@@ -16,7 +16,7 @@ type Line struct {
 	Dir  string   // directory of the line; made as a container when it is missing, and never deleted by us
 	Kind string   // what the names of our places end in, ahead of the number: "lock-"
 	Also []string // further kinds that count as contenders: those of other libraries
-	Bars []string // kinds that must not be there: the directory is then another recipe's, and nobody gets a turn
+	Bars []string // kinds and names that must not be there: the directory is another recipe's, and nobody gets a turn
 	Rule Rule     // whom a place waits for; nil means Predecessor
 
 	// Strict ends a hold as soon as the connection is lost, and not only when the session can no longer be relied on.
@@ -93,7 +93,7 @@ func (l Line) recognise(name string) (Place, bool) {
 func (l Line) check(children []string) error {
 	for _, name := range children {
 		for _, kind := range l.Bars {
-			if _, ok := zpath.Sequence(name, kind); ok {
+			if _, ok := zpath.Sequence(name, kind); ok || name == kind {
 				return fmt.Errorf("%w: %s has %s", ErrWrongKind, l.Dir, name)
 			}
 		}

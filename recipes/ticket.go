@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/docent-io/docent/client"
@@ -14,8 +15,8 @@ import (
 // a bit. What is unconfirmed by then is deleted in the background.
 const patience = time.Second
 
-// Ticket is a place in a line, not yet a turn. It is used by one goroutine and spent by the first call of any of its
-// methods: what they return either holds, or has given the place up.
+// Ticket is a place in a line, not yet a hold. It is used by one goroutine. Wait, Try and GiveUp spend it, and so does
+// every error: what they return either holds, or has given the place up.
 type Ticket struct {
 	line  Line
 	s     *client.Session
@@ -37,52 +38,67 @@ func (e *BusyError) Is(target error) bool { return target == ErrBusy }
 
 // Wait sleeps until it is the ticket's turn. When ctx or the session ends first, or the place is deleted by somebody
 // (ErrGone), it gives the place up and returns why; ctx has no say over the hold once that is returned.
+func (t *Ticket) Wait(ctx context.Context) (*Hold, error) {
+	if err := t.Turn(ctx); err != nil {
+		return nil, err
+	}
+	return t.take(ctx)
+}
+
+// Turn is Wait, but what comes is not held yet: the ticket stays, for who has more to wait for. While Stirred does not
+// fire nobody else can have the turn, as long as the session lives.
 //
 // Reads need no sync: our session has seen its own place, so every state it is shown from then on holds whoever came
 // before. A lagging server makes us wait longer, never enter early.
-func (t *Ticket) Wait(ctx context.Context) (*Hold, error) {
+func (t *Ticket) Turn(ctx context.Context) error {
 	for {
 		line, err := t.look(ctx)
 		if err != nil {
-			return nil, t.giveUp(ctx, err)
+			return t.GiveUp(ctx, err)
 		}
 		ahead, err := t.line.blocker(line, t.name())
 		if err == nil && ahead == nil {
-			return t.take(ctx)
+			return nil
 		}
 		if err == nil {
 			err = t.sleep(ctx, t.line.Path(*ahead))
 		}
 		if err != nil {
-			return nil, t.giveUp(ctx, err)
+			return t.GiveUp(ctx, err)
 		}
 	}
 }
 
+// Stirred fires, after Turn, when something has happened to the ticket's node or session: call Turn again, to go on or
+// to learn why not.
+func (t *Ticket) Stirred() <-chan struct{} { return t.own.Done() }
+
+// Path is the path of the ticket's node.
+func (t *Ticket) Path() string { return t.path }
+
 // Try is Wait without waiting: when it is not the ticket's turn now, it gives the place up and returns a *BusyError.
 func (t *Ticket) Try(ctx context.Context) (*Hold, error) {
-	line, err := t.look(ctx)
-	if err != nil {
-		return nil, t.giveUp(ctx, err)
-	}
-	ahead, err := t.line.blocker(line, t.name())
-	switch {
-	case err != nil:
-		return nil, t.giveUp(ctx, err)
-	case ahead != nil:
-		others := make([]Place, 0, len(line))
-		for _, p := range line {
-			if p.Name != t.name() {
-				others = append(others, p)
-			}
-		}
-		return nil, t.giveUp(ctx, &BusyError{Line: others})
+	if err := t.TurnNow(ctx); err != nil {
+		return nil, err
 	}
 	return t.take(ctx)
 }
 
-// Leave gives the place up without having waited for it. Errors are those of Hold.Release.
-func (t *Ticket) Leave(ctx context.Context) error { return remove(ctx, t.s, t.path) }
+// TurnNow is Turn without waiting: when it is not the ticket's turn now, it gives the place up and returns a *BusyError.
+func (t *Ticket) TurnNow(ctx context.Context) error {
+	line, err := t.look(ctx)
+	if err != nil {
+		return t.GiveUp(ctx, err)
+	}
+	ahead, err := t.line.blocker(line, t.name())
+	if err == nil && ahead != nil {
+		err = &BusyError{Line: slices.DeleteFunc(line, func(p Place) bool { return p.Name == t.name() })}
+	}
+	if err != nil {
+		return t.GiveUp(ctx, err)
+	}
+	return nil
+}
 
 func (t *Ticket) name() string {
 	_, name := zpath.Split(t.path)
@@ -91,6 +107,13 @@ func (t *Ticket) name() string {
 
 // look lists the line and, in the same flight, sets the watch on our own node if it is not set.
 func (t *Ticket) look(ctx context.Context) ([]Place, error) {
+	if t.own != nil {
+		select {
+		case <-t.own.Done():
+			t.own = nil
+		default:
+		}
+	}
 	b := t.s.Batch()
 	var own *client.Future[client.Reading]
 	if t.own == nil {
@@ -140,8 +163,7 @@ func (t *Ticket) sleep(ctx context.Context, ahead string) error {
 	case <-w.Done():
 		_, err = w.Wait(ctx)
 	case <-t.own.Done():
-		_, err = t.own.Wait(ctx)
-		t.own = nil // look sets it again, and finds out what happened
+		_, err = t.own.Wait(ctx) // look sets it again, and finds out what happened
 	case <-ctx.Done():
 		err = ended(ctx)
 	}
@@ -152,14 +174,15 @@ func (t *Ticket) sleep(ctx context.Context, ahead string) error {
 func (t *Ticket) take(ctx context.Context) (*Hold, error) {
 	h, err := newHold(t)
 	if err != nil {
-		return nil, t.giveUp(ctx, err)
+		return nil, t.GiveUp(ctx, err)
 	}
 	return h, nil
 }
 
-// giveUp deletes our node although the caller's context may be over, and adds to why what stood in the way. Once the
-// session has ended there is nothing to delete.
-func (t *Ticket) giveUp(ctx context.Context, why error) error {
+// GiveUp leaves the line, although ctx may be over, and returns why with what stood in the way of that: it matches
+// client.ErrDeletePending when it was not confirmed within a second, and goes on in the background. Once the session has
+// ended there is nothing to do.
+func (t *Ticket) GiveUp(ctx context.Context, why error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
 	return fmt.Errorf("wait in line %s: %w", t.line.Dir, errors.Join(why, remove(ctx, t.s, t.path)))
