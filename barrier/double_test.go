@@ -391,6 +391,35 @@ func TestDouble_B3_LeaveWhoseContextEnds(t *testing.T) {
 	wantReport(t, leave(ctx, members[2]), 1, "a b c", "")
 }
 
+// CURATOR-233, CURATOR-536: a leave that waits must not spin. curator PR #416: nor wake for what concerns entering.
+func TestDoubleLeaveSleeps(t *testing.T) {
+	srv, ctx := servertest.New(t), testContext(t)
+	clients := crew(t, srv, 3)
+	members := enterAll(ctx, t, clients...)
+	short, cancel := context.WithCancel(ctx)
+	first, second := leave(short, members[0]), leave(ctx, members[1])
+	testkit.Eventually(t, "both to wait", func() bool { return watches(srv) == 2 })
+	before := srv.Count()
+	for range 50 { // late comers come and are turned away
+		if _, err := barrier.New(clients[2], step, 3).Enter(ctx); !errors.Is(err, barrier.ErrRunning) {
+			t.Fatal(err)
+		}
+	}
+	after := srv.Count()
+	if n := after.Events - before.Events; n != 0 {
+		t.Errorf("%d wake-ups of those who wait", n)
+	}
+	if n := after.Requests["multi"] - before.Requests["multi"]; n != 0 {
+		t.Errorf("%d transactions of those who wait", n)
+	}
+	cancel()
+	if l := <-first; !errors.Is(l.err, context.Canceled) {
+		t.Errorf("Leave = %v", l.err)
+	}
+	wantReport(t, leave(ctx, members[2]), 1, "a b c", "")
+	wantReport(t, second, 1, "a b c", "")
+}
+
 // PRODUCT.md, herd table: entering takes at most 5 requests a member, and 2 more for the one that starts it. Everybody
 // wakes once to enter; of those who leave, the last wakes for each of the others at most, and each of them once.
 func TestDouble_B5_Herd(t *testing.T) {

@@ -86,6 +86,23 @@ func TestGateIgnoresOtherWakeUps(t *testing.T) {
 	must(t, <-out)
 }
 
+// etcd #16223, etcd PR #16156: what happens to a node whose name only begins alike opens nothing, and wakes nobody.
+func TestGateOfAnotherName(t *testing.T) {
+	srv, ctx := servertest.New(t), testContext(t)
+	a, b := srv.Dial(t), srv.Dial(t)
+	g, longer := barrier.NewGate(a, "/gate"), barrier.NewGate(a, "/gate-2")
+	must(t, g.Close(ctx))
+	must(t, longer.Close(ctx))
+	out := passing(ctx, b, "/gate")
+	waiting(t, srv, 1)
+	must(t, longer.Open(ctx))
+	if n := srv.Count().Events; n != 0 {
+		t.Errorf("%d wake-ups by another gate", n)
+	}
+	must(t, g.Open(ctx))
+	must(t, <-out)
+}
+
 // kazoo's Barrier waits for ever once its session has expired.
 func TestGate_G2_WaitOutlivesItsSession(t *testing.T) {
 	testkit.CheckLeaks(t)

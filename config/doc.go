@@ -9,6 +9,7 @@
 //	    bad one never replaces it; Err and Changes tell that and why it was refused.
 //	C2  The last good value stays when the node is deleted and while the ensemble cannot be reached.
 //	C3  A Value comes to show the newest good value again after whatever was missed. Values in between may be skipped.
-//	C4  An Update that succeeds was made from the value it replaced: of several at once none is lost. When the reply is
-//	    lost and its outcome cannot be told any more, it fails with client.ErrMaybeApplied and is not tried again.
+//	C4  An Update that succeeds was made from the value it replaced: of several at once none is lost, and none counts
+//	    twice. When the reply is lost and others may have written the same, it fails with client.ErrMaybeApplied rather
+//	    than write again.
 package config

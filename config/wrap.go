@@ -28,8 +28,8 @@ func unwrap(ctx context.Context, s *client.Session, path string) error {
 	case err != nil:
 		return err
 	}
-	node, there, err := get(ctx, s, path)
-	if err == nil && there && node.Stat.Version == -1 {
+	node, err := get(ctx, s, path)
+	if err == nil && node.there && node.Stat.Version == -1 {
 		_, err = s.Txn().Check(lock, -1).Set(path, node.Data, -1).Commit(ctx)
 	}
 	return errors.Join(err, s.DeleteGuaranteed(ctx, lock))

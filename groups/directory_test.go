@@ -259,6 +259,29 @@ func TestDiscoverSettles(t *testing.T) {
 	}
 }
 
+// consul #2754, consul #1244: what happens to other services wakes nobody here.
+func TestDiscoverSleepsThroughOthersChurn(t *testing.T) {
+	srv, ctx := servertest.New(t), testContext(t)
+	a, b := srv.Dial(t), srv.Dial(t)
+	d := discover(ctx, t, b)
+	register(ctx, t, a, manager("am-1", 1))
+	shows(ctx, t, d, "am-1 ")
+	other := groups.Instance{Service: "appmgr2", ID: "x", Host: "h"}
+	must(t, register(ctx, t, a, other).Close()) // makes the parent
+	before := srv.Count().Events
+	const times = 20
+	for range times {
+		must(t, register(ctx, t, a, other).Close())
+	}
+	register(ctx, t, a, manager("am-2", 2))
+	shows(ctx, t, d, "am-1 am-2 ")
+	// The other service's own members watch their nodes: three events for each, of a change and the removal. This
+	// directory gets one, for its new node.
+	if n := srv.Count().Events - before; n > 3*times+4 {
+		t.Errorf("%d events", n)
+	}
+}
+
 // D4, on the real thing; the rules are tried in quarantine_test.go.
 func TestPick_D4_FailuresAreLeftAlone(t *testing.T) {
 	srv, ctx := servertest.New(t), testContext(t)

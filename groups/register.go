@@ -73,7 +73,7 @@ func (in Instance) clone() Instance {
 func (in *Instance) check() error {
 	errs := []error{checkID("the name of a service", in.Service), checkID("the ID of an instance", in.ID)}
 	if in.Host == "" {
-		errs = append(errs, errors.New("Host is empty"))
+		errs = append(errs, errors.New("the Host is empty"))
 	}
 	if in.Port < 0 || in.Port > math.MaxUint16 {
 		errs = append(errs, fmt.Errorf("there is no Port %d", in.Port))
@@ -84,7 +84,7 @@ func (in *Instance) check() error {
 		}
 	}
 	if math.IsNaN(in.Load) || math.IsInf(in.Load, 0) {
-		errs = append(errs, fmt.Errorf("Load is %v", in.Load))
+		errs = append(errs, fmt.Errorf("the Load is %v", in.Load))
 	}
 	return errors.Join(errs...)
 }

@@ -6,11 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"time"
 
 	"github.com/docent-io/docent/client"
 	"github.com/docent-io/docent/internal/zpath"
 	"github.com/docent-io/docent/recipes"
 )
+
+// patience bounds how long a follower that leaves is kept for the confirmation that its node is gone.
+const patience = time.Second
 
 // Point is a place to meet at. It is a description and holds nothing: one Point may be used by several goroutines.
 // T is what is posted, and travels as JSON.
@@ -82,7 +86,11 @@ func (p *Point[T]) Wait(ctx context.Context) (Info[T], error) {
 func (p *Point[T]) Follow(ctx context.Context) iter.Seq2[Info[T], error] {
 	return func(yield func(Info[T], error) bool) {
 		here := recipes.NewPresence(p.c, zpath.Join(p.workers(), newWorker(p.c.Identity())), []byte(p.c.Identity()))
-		defer func() { _ = here.Close(context.WithoutCancel(ctx)) }() // what is not confirmed goes on in the session
+		defer func() {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+			defer cancel()
+			_ = here.Close(ctx) // what is not confirmed by then goes on in the session
+		}()
 		last := sighting[T]{Info: Info[T]{Gone: true}}
 		for seen, err := range p.infos(ctx) {
 			if err == nil {

@@ -298,6 +298,7 @@ func TestGather_V6(t *testing.T) {
 		if last := <-end; !errors.Is(last.err, context.Canceled) {
 			t.Errorf("ended by %+v", last)
 		}
+		<-end // closed once the loop has ended
 	}
 	must(t, master.Delete(ctx, meet+"/w/readme", -1))
 	if names, _, err := master.Children(ctx, meet+"/w", client.Fresh()); err != nil || len(names) != 0 {
