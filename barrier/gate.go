@@ -58,14 +58,12 @@ func (g *Gate) Open(ctx context.Context) error {
 func (g *Gate) Wait(ctx context.Context) error {
 	var synced *client.Session
 	look := func(ctx context.Context, s *client.Session) (bool, *client.Watch, error) {
-		if s != synced { // on no server must a gate that was closed just now look open (G1)
-			if err := s.Sync(ctx, g.path); err != nil {
-				return false, nil, err
-			}
-			synced = s
+		if s == synced {
+			_, closed, w, err := s.ExistsW(ctx, g.path)
+			return closed, w, err
 		}
-		_, closed, w, err := s.ExistsW(ctx, g.path)
-		return closed, w, err
+		synced = s
+		return g.first(ctx, s)
 	}
 	for closed, err := range recipes.Follow(ctx, g.c, look) {
 		if err != nil {
@@ -76,4 +74,19 @@ func (g *Gate) Wait(ctx context.Context) error {
 		}
 	}
 	return nil // not reached: Follow ends with an error
+}
+
+// first looks for the first time in a session: on no server must a gate that was closed just now look open (G1).
+func (g *Gate) first(ctx context.Context, s *client.Session) (bool, *client.Watch, error) {
+	batch := s.Batch()
+	sync, gate := batch.Sync(g.path), batch.ExistsW(g.path)
+	if err := batch.Do(ctx); err != nil {
+		return false, nil, err
+	}
+	is, err := gate.Get()
+	if _, syncErr := sync.Get(); syncErr != nil && err == nil {
+		is.Watch.Close()
+		err = syncErr
+	}
+	return is.OK, is.Watch, err
 }

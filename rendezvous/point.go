@@ -120,20 +120,16 @@ type sighting[T any] struct {
 func (p *Point[T]) infos(ctx context.Context) iter.Seq2[sighting[T], error] {
 	var synced *client.Session
 	return recipes.Follow(ctx, p.c, func(ctx context.Context, s *client.Session) (sighting[T], *client.Watch, error) {
-		if s != synced {
-			if err := s.Sync(ctx, p.info()); err != nil {
-				return sighting[T]{}, nil, err
-			}
-			synced = s
-		}
-		return p.look(ctx, s)
+		fresh := s != synced
+		synced = s
+		return p.look(ctx, s, fresh)
 	})
 }
 
 // look reads the posting. Where there is none it watches for one, without making any node.
-func (p *Point[T]) look(ctx context.Context, s *client.Session) (sighting[T], *client.Watch, error) {
+func (p *Point[T]) look(ctx context.Context, s *client.Session, fresh bool) (sighting[T], *client.Watch, error) {
 	for {
-		node, w, err := s.GetW(ctx, p.info())
+		node, w, err := read(ctx, s, p.info(), fresh)
 		if err == nil {
 			seen, err := p.decode(node)
 			if err != nil {
@@ -150,6 +146,24 @@ func (p *Point[T]) look(ctx context.Context, s *client.Session) (sighting[T], *c
 		}
 		w.Close() // posted since: read it
 	}
+}
+
+// read reads and watches a node, with a sync ahead in the same flight if it is to be fresh.
+func read(ctx context.Context, s *client.Session, path string, fresh bool) (client.Node, *client.Watch, error) {
+	if !fresh {
+		return s.GetW(ctx, path)
+	}
+	batch := s.Batch()
+	sync, node := batch.Sync(path), batch.GetW(path)
+	if err := batch.Do(ctx); err != nil {
+		return client.Node{}, nil, err
+	}
+	r, err := node.Get()
+	if _, syncErr := sync.Get(); syncErr != nil && err == nil {
+		r.Watch.Close()
+		err = syncErr
+	}
+	return r.Node, r.Watch, err
 }
 
 func (p *Point[T]) decode(node client.Node) (sighting[T], error) {
