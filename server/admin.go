@@ -69,8 +69,8 @@ func adminAddr(addr string) string {
 	return addr
 }
 
-// startAdmin begins to listen, if the configuration says so.
-func (s *Server) startAdmin() error {
+// openAdmin begins to listen, if the configuration says so.
+func (s *Server) openAdmin() error {
 	if s.cfg.AdminListen == "" {
 		return nil
 	}
@@ -100,11 +100,13 @@ func (s *Server) startAdmin() error {
 		mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	}
 	s.admin = &admin{listener: ln, http: &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}}
-	s.wg.Go(func() {
-		if err := s.admin.http.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
-			s.log.Error("listener for operators failed", "error", err)
-		}
-	})
+	return nil
+}
+
+func (a *admin) serve() error {
+	if err := a.http.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("listener for operators: %w", err)
+	}
 	return nil
 }
 

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/docent-io/docent/internal/wire"
 	"github.com/docent-io/docent/server/internal/replica"
 	"github.com/docent-io/docent/server/internal/storage"
@@ -40,8 +42,9 @@ type Server struct {
 
 	backingUp sync.Mutex // held while a backup is sent
 
-	cancel context.CancelFunc // ends accepting and reporting
-	wg     sync.WaitGroup     // the goroutines of the server, connections included
+	cancel context.CancelFunc // ends the loops
+	loops  *errgroup.Group    // share a fate: when one fails the server stops
+	wg     sync.WaitGroup     // the goroutines of connections
 	close  sync.Once
 	closed chan struct{}
 	err    error // of Close
@@ -75,18 +78,31 @@ func Start(cfg Config) (*Server, error) {
 	if err := s.listen(); err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	s.cancel = cancel
-	if err := s.startAdmin(); err != nil {
+	if err := s.openAdmin(); err != nil {
 		return nil, errors.Join(err, s.replica.Close(), s.closeListeners())
 	}
-	s.wg.Go(func() { s.toucher.run(ctx) })
-	s.wg.Go(func() { s.accept(s.listener) })
-	if s.secure != nil {
-		s.wg.Go(func() { s.accept(s.secure) })
-	}
-	go s.watchReplica() // ends with the replica
+	s.start()
 	return s, nil
+}
+
+// start starts the loops, and sees to it that the server stops when one of them fails.
+func (s *Server) start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	s.cancel = cancel
+	s.loops, ctx = errgroup.WithContext(ctx)
+	s.loops.Go(func() error { return s.toucher.run(ctx) })
+	s.loops.Go(func() error { return s.accept(s.listener) })
+	if s.secure != nil {
+		s.loops.Go(func() error { return s.accept(s.secure) })
+	}
+	if s.admin != nil {
+		s.loops.Go(s.admin.serve)
+	}
+	s.loops.Go(func() error {
+		<-s.replica.Done()
+		return s.replica.Err()
+	})
+	context.AfterFunc(ctx, func() { s.Close() }) // its error is kept for whoever calls Close
 }
 
 // listen opens everything that can fail: ports, folder, replica. On an error nothing stays open.
@@ -206,13 +222,16 @@ func (s *Server) Kill() error { return s.stop(s.replica.Kill) }
 func (s *Server) stop(stopReplica func() error) error {
 	s.close.Do(func() {
 		defer close(s.closed)
-		failed := s.replica.Err()
 		s.cancel()
 		err := s.closeListeners()
 		if s.admin != nil {
 			err = errors.Join(err, s.admin.http.Close())
 		}
-		err = errors.Join(failed, err, stopReplica()) // before the connections: a client must not be refused by a leader
+		err = errors.Join(err, stopReplica()) // before the connections: a client must not be refused by a leader
+		if failed := s.loops.Wait(); failed != nil {
+			s.log.Error("the server had stopped by itself", "error", failed)
+			err = errors.Join(failed, err)
+		}
 		s.mu.Lock()
 		conns := s.conns
 		s.conns = nil
@@ -233,15 +252,6 @@ func (s *Server) closeListeners() error {
 		err = errors.Join(err, s.secure.Close())
 	}
 	return err
-}
-
-// watchReplica stops the server when its replica stops by itself.
-func (s *Server) watchReplica() {
-	<-s.replica.Done()
-	if err := s.replica.Err(); err != nil {
-		s.log.Error("server stops: its replica failed", "error", err)
-		s.Close() // its error is kept for whoever calls Close
-	}
 }
 
 // ExpireSession ends a session as if it had been unheard for its timeout: its ephemerals vanish, its connection is
@@ -292,19 +302,19 @@ func (s *Server) hasLeader() bool {
 }
 
 // accept owns one goroutine for each connection.
-func (s *Server) accept(ln net.Listener) {
+func (s *Server) accept(ln net.Listener) error {
 	for {
 		nc, err := ln.Accept()
 		if err != nil {
 			if errors.Is(err, net.ErrClosed) {
-				return
+				return nil
 			}
 			s.log.Warn("accept failed", "error", err) // out of descriptors, say: the next may go well
 			select {
 			case <-time.After(50 * time.Millisecond):
 				continue
 			case <-s.closed:
-				return
+				return nil
 			}
 		}
 		c := newConn(s, nc, ln == s.secure)

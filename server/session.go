@@ -164,7 +164,7 @@ func (t *toucher) ping(s *slot) {
 }
 
 // run works until ctx ends.
-func (t *toucher) run(ctx context.Context) {
+func (t *toucher) run(ctx context.Context) error {
 	tick := time.NewTicker(touchInterval)
 	defer tick.Stop()
 	var waiting []*slot // pings not confirmed yet
@@ -175,7 +175,7 @@ func (t *toucher) run(ctx context.Context) {
 		}
 		select {
 		case <-ctx.Done():
-			return
+			return nil
 		case <-wake:
 		case <-tick.C:
 			t.noteHeard()
