@@ -15,9 +15,10 @@ import (
 // safe for concurrent use. Its operations run on whatever session there is: they wait for one as long as their context
 // allows, and repeat what is safe to repeat.
 type Client struct {
-	core *core
-	ns   string // put before every path: chroot and Sub; "" or "/a/b"
-	view atomic.Pointer[Session]
+	core  *core
+	ns    string // put before every path: chroot and Sub; "" or "/a/b"
+	above bool   // for making the chroot itself
+	view  atomic.Pointer[Session]
 }
 
 // Dial connects and begins a session. Unless it returns a client with a live session it returns, joined, why each
@@ -79,6 +80,7 @@ func (c *Client) Session(ctx context.Context) (*Session, error) {
 	}
 }
 
+// viewOf returns the session as this client shows it, the same pointer as long as it is the same session.
 func (c *Client) viewOf(s *session) *Session {
 	for {
 		v := c.view.Load()
@@ -99,6 +101,9 @@ func (c *Client) Sub(prefix string) *Client {
 
 // fromChroot returns a path of this view relative to the chroot of the configuration.
 func (c *Client) fromChroot(shown string) string {
+	if c.above {
+		return "/" // what leads to the chroot is treated like it
+	}
 	if sub := strings.TrimPrefix(c.ns, c.core.cfg.Chroot); sub != "" {
 		return zpath.Join(sub, shown)
 	}

@@ -51,6 +51,19 @@ func newConn(nc net.Conn, addr string) *conn {
 func (c *conn) enqueue(calls ...*call) (bool, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.put(calls)
+}
+
+// enqueueLast is enqueue for the end of the session: nothing goes out behind it.
+func (c *conn) enqueueLast(k *call) (bool, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	defer func() { c.over = true }()
+	return c.put([]*call{k})
+}
+
+// put is enqueue for a caller who holds mu.
+func (c *conn) put(calls []*call) (bool, error) {
 	if c.over {
 		return false, nil
 	}

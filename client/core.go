@@ -211,8 +211,8 @@ func (c *core) forget() {
 		c.session.gone.Store(true)
 		c.session.end(ErrSessionExpired)
 	default: // of Config.Resume
-		c.begun = true
 		c.decide(&OpError{Op: "resume", Session: c.cfg.Resume.SessionID, Err: ErrSessionExpired})
+		c.once.Do(func() { close(c.closing) }) // Dial fails: no other session shall begin
 	}
 }
 
@@ -330,7 +330,7 @@ func (c *core) tend(s *session, cn *conn, failed <-chan error) error {
 func (c *core) farewell(s *session, cn *conn, failed <-chan error) error {
 	k := s.call(wire.OpCloseSession, "")
 	defer s.release(k)
-	if taken, err := cn.enqueue(k); !taken || err != nil {
+	if taken, err := cn.enqueueLast(k); !taken || err != nil {
 		return errors.Join(errEnded, err)
 	}
 	patience := time.NewTimer(min(c.cfg.readTimeout(s.granted()), c.cfg.CloseTimeout))

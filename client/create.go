@@ -114,5 +114,5 @@ func (s *Session) createDir(ctx context.Context, path string) error {
 
 // rooted returns the session without any namespace, for making the chroot itself.
 func (s *Session) rooted() *Session {
-	return &Session{s: s.s, c: &Client{core: s.s.core}}
+	return &Session{s: s.s, c: &Client{core: s.s.core, above: true}}
 }

@@ -35,12 +35,12 @@ func (c *core) dial(ctx context.Context, h host) (net.Conn, error) {
 
 // hello sends the connect request and returns its answer. Nothing else may be sent before that: a server that answers
 // "expired" closes at once, and what had been sent would make its answer get lost.
-func (c *conn) hello(req *wire.ConnectRequest, limit int) (*wire.ConnectResponse, error) {
+func (c *conn) hello(req *wire.ConnectRequest) (*wire.ConnectResponse, error) {
 	frame := wire.EndFrame(req.Append(wire.BeginFrame(nil)), 0)
 	if _, err := c.nc.Write(frame); err != nil {
 		return nil, err
 	}
-	answer, err := wire.ReadFrame(c.br, nil, limit)
+	answer, err := wire.ReadFrame(c.br, nil, 0)
 	if err != nil {
 		return nil, fmt.Errorf("no answer to the connect request: %w", err)
 	}
@@ -180,7 +180,7 @@ func (c *core) attach(ctx, parent context.Context, cn *conn) error {
 	helloOver := context.AfterFunc(ctx, func() { cn.nc.Close() })
 	req := c.connectRequest()
 	sentAt := c.clock.now()
-	resp, err := cn.hello(req, c.cfg.MaxReply)
+	resp, err := cn.hello(req)
 	if !helloOver() && err == nil {
 		err = context.Cause(ctx)
 	}

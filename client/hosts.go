@@ -61,7 +61,7 @@ func (h *hosts) next(ctx context.Context) (host, time.Duration, error) {
 	h.tried++
 	found, err := h.lookUp(ctx, server)
 	if err != nil {
-		return host{}, wait, err
+		return host{addr: server}, wait, err
 	}
 	h.queue = found[1:]
 	return found[0], wait, nil
@@ -119,6 +119,8 @@ func (h *hosts) lookUp(ctx context.Context, server string) ([]host, error) {
 	if h.cfg.ownDialer || net.ParseIP(name) != nil {
 		return []host{{net.JoinHostPort(name, port), name}}, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, h.cfg.ConnectTimeout)
+	defer cancel()
 	ips, err := net.DefaultResolver.LookupHost(ctx, name)
 	if err != nil {
 		return nil, err

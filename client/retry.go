@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -48,9 +49,10 @@ func (t *tries) next(op, path string, err *error) bool {
 	}
 	s, sessionErr := t.c.Session(t.ctx)
 	if sessionErr != nil {
-		if t.n == 0 {
-			*err = &OpError{Op: op, Path: path, Err: sessionErr}
+		if t.n > 0 {
+			sessionErr = fmt.Errorf("%w, after: %w", sessionErr, *err)
 		}
+		*err = &OpError{Op: op, Path: path, Err: sessionErr}
 		return false
 	}
 	t.n++
@@ -65,20 +67,15 @@ func (t *tries) wait() bool {
 		return false
 	}
 	if t.pause == nil {
-		t.pause = backoff.WithContext(&decorrelated{least: policy.Initial, most: max(policy.Initial, policy.Max)}, t.ctx)
+		t.pause = &decorrelated{least: policy.Initial, most: max(policy.Initial, policy.Max)}
 	}
-	d := t.pause.NextBackOff()
-	if d == backoff.Stop {
-		return false
-	}
-	timer := time.NewTimer(d)
+	timer := time.NewTimer(t.pause.NextBackOff())
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return true
-	case <-t.ctx.Done():
-		return false
+	case <-t.ctx.Done(): // looking for a session will tell
 	}
+	return true
 }
 
 // repeatable tells whether an operation of a session that failed may be repeated on the next session: it was certainly

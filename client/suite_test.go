@@ -570,7 +570,11 @@ func testLarge(t *testing.T, e *env) {
 func testCloseCycles(t *testing.T, e *env) {
 	c, ctx := e.dial(t), t.Context()
 	s := session(t, c)
-	for range 2000 {
+	cycles := 10_000 // a million in soak runs
+	if raceEnabled {
+		cycles = 1000
+	}
+	for range cycles {
 		_, _, w, err := s.ExistsW(ctx, "x")
 		if err != nil {
 			t.Fatal(err)
