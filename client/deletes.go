@@ -5,6 +5,8 @@ import (
 	"errors"
 	"slices"
 	"sync"
+
+	"github.com/docent-io/docent/internal/zpath"
 )
 
 // deleteList is what a session has still to delete.
@@ -56,6 +58,12 @@ func (s *Session) DeleteGuaranteed(ctx context.Context, path string) error {
 	}
 	l.delegate(d)
 	return &OpError{Op: "delete", Path: shown, Session: s.s.id, Err: pendingError{err}}
+}
+
+// DeleteGuarded deletes in the background, as DeleteGuaranteed does, the children of dir whose names begin with prefix:
+// for who has named nodes in Curator's way (_c_<uuid>-) in a transaction, and does not know whether it was carried out.
+func (s *Session) DeleteGuarded(dir, prefix string) {
+	s.s.deletes.search(s, guard{dir: zpath.Join("/", dir), prefix: prefix})
 }
 
 // pendingError is ErrDeletePending with the reason.
