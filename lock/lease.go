@@ -272,11 +272,8 @@ func (a *applicant) hold(ctx context.Context, path string, slots []int) (*Permit
 	h := &Held{revoked: make(chan struct{})}
 	line := a.sem.leaseLine()
 	line.Notice = h.notice
-	hold, err := line.Adopt(ctx, a.s, path, 0)
+	hold, err := line.TicketFor(a.s, path, 0).Hold(ctx)
 	if err != nil {
-		over, cancel := context.WithCancel(ctx)
-		cancel()
-		_ = a.s.DeleteGuaranteed(over, path) // in the background
 		return nil, err
 	}
 	h.hold, h.ctx = hold, hold.Context()

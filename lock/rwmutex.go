@@ -150,9 +150,8 @@ func (h *RWHeld) swap(ctx context.Context) (*RWHeld, error) {
 	}
 	read := &Held{revoked: make(chan struct{})}
 	line.Notice = read.notice
-	hold, err := line.Adopt(ctx, s, path, h.Token())
+	hold, err := line.TicketFor(s, path, h.Token()).Hold(ctx)
 	if err != nil {
-		_ = s.DeleteGuaranteed(ctx, path)
 		return nil, err
 	}
 	read.begin(&h.m.queue, hold, shared)

@@ -144,24 +144,8 @@ func (l Line) Draw(ctx context.Context, s *client.Session, data []byte) (*Ticket
 	return &Ticket{line: l, s: s, path: node.Path, token: uint64(node.Stat.Czxid)}, nil
 }
 
-// Adopt holds a place that the session has taken otherwise than by Draw and Wait: by a transaction, on terms of the
-// caller's. The token is the caller's too; 0 means that of the node. When it fails the node stays as it is.
-func (l Line) Adopt(ctx context.Context, s *client.Session, path string, token uint64) (*Hold, error) {
-	node, own, err := s.GetW(ctx, path)
-	if err == nil && node.Stat.EphemeralOwner != s.ID() {
-		own.Close()
-		err = fmt.Errorf("%w: it is owned by session %#x", ErrGone, uint64(node.Stat.EphemeralOwner))
-	}
-	if err != nil {
-		return nil, fmt.Errorf("adopt %s: %w", path, gone(err))
-	}
-	if token == 0 {
-		token = uint64(node.Stat.Czxid)
-	}
-	h, err := newHold(&Ticket{line: l, s: s, path: path, token: token, own: own})
-	if err != nil {
-		own.Close()
-		return nil, fmt.Errorf("adopt %s: %w", path, err)
-	}
-	return h, nil
+// TicketFor makes a ticket of a place that the session has taken otherwise than by Draw: by a transaction of the
+// caller's. The token is the caller's too; 0 means that of the node.
+func (l Line) TicketFor(s *client.Session, path string, token uint64) *Ticket {
+	return &Ticket{line: l, s: s, path: path, token: token}
 }

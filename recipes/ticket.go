@@ -15,13 +15,13 @@ import (
 // a bit. What is unconfirmed by then is deleted in the background.
 const patience = time.Second
 
-// Ticket is a place in a line, not yet a hold. It is used by one goroutine. Wait, Try and GiveUp spend it, and so does
-// every error: what they return either holds, or has given the place up.
+// Ticket is a place in a line, not yet a hold. It is used by one goroutine. Wait, Try, Hold and GiveUp spend it, and
+// so does every error: what they return either holds, or has given the place up.
 type Ticket struct {
 	line  Line
 	s     *client.Session
 	path  string
-	token uint64
+	token uint64        // 0: that of the node, when it has been read
 	own   *client.Watch // on our own node: deletion by others, requests; nil when it has to be set (again)
 }
 
@@ -42,7 +42,7 @@ func (t *Ticket) Wait(ctx context.Context) (*Hold, error) {
 	if err := t.Turn(ctx); err != nil {
 		return nil, err
 	}
-	return t.take(ctx)
+	return t.Hold(ctx)
 }
 
 // Turn is Wait, but what comes is not held yet: the ticket stays, for who has more to wait for. While Stirred does not
@@ -81,7 +81,7 @@ func (t *Ticket) Try(ctx context.Context) (*Hold, error) {
 	if err := t.TurnNow(ctx); err != nil {
 		return nil, err
 	}
-	return t.take(ctx)
+	return t.Hold(ctx)
 }
 
 // TurnNow is Turn without waiting: when it is not the ticket's turn now, it gives the place up and returns a *BusyError.
@@ -128,10 +128,9 @@ func (t *Ticket) look(ctx context.Context) ([]Place, error) {
 		if err != nil {
 			return nil, gone(err)
 		}
-		if reading.Node.Stat.EphemeralOwner != t.s.ID() {
-			return nil, ErrGone
+		if err := t.recognise(reading.Node, reading.Watch); err != nil {
+			return nil, err
 		}
-		t.own = reading.Watch
 	}
 	listing, err := list.Get()
 	if err != nil {
@@ -170,13 +169,35 @@ func (t *Ticket) sleep(ctx context.Context, ahead string) error {
 	return err
 }
 
-// take turns the ticket into a hold, unless the session's lease has run out meanwhile (etcd #11456).
-func (t *Ticket) take(ctx context.Context) (*Hold, error) {
+// Hold turns the ticket into a hold without asking whose turn it is: after Turn, or on terms of the caller's. It fails
+// when the session's lease has run out meanwhile (etcd #11456), or the node is gone.
+func (t *Ticket) Hold(ctx context.Context) (*Hold, error) {
+	if t.own == nil {
+		node, own, err := t.s.GetW(ctx, t.path)
+		if err == nil {
+			err = t.recognise(node, own)
+		}
+		if err != nil {
+			return nil, t.GiveUp(ctx, gone(err))
+		}
+	}
 	h, err := newHold(t)
 	if err != nil {
 		return nil, t.GiveUp(ctx, err)
 	}
 	return h, nil
+}
+
+// recognise takes note of our own node as it was read.
+func (t *Ticket) recognise(node client.Node, own *client.Watch) error {
+	if node.Stat.EphemeralOwner != t.s.ID() {
+		own.Close()
+		return fmt.Errorf("%w: %s is owned by session %#x", ErrGone, t.path, uint64(node.Stat.EphemeralOwner))
+	}
+	if t.own = own; t.token == 0 {
+		t.token = uint64(node.Stat.Czxid)
+	}
+	return nil
 }
 
 // GiveUp leaves the line, although ctx may be over, and returns why with what stood in the way of that: it matches
