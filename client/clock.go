@@ -13,13 +13,15 @@ const suspendMin = 250 * time.Millisecond
 // then (golang/go#24595), the timeouts of the servers do not.
 type clock struct {
 	start  time.Time
+	boot   bool         // the machine has a clock to compare with
 	ahead  atomic.Int64 // of the boot-time clock over the monotonic one, when last looked at
 	asleep atomic.Int64 // sum of the jumps of ahead
 }
 
 func newClock() *clock {
 	c := &clock{start: time.Now()}
-	if boot, ok := bootTime(); ok {
+	boot, ok := bootTime()
+	if c.boot = ok && !virtual(c.start); c.boot {
 		c.ahead.Store(int64(boot - time.Since(c.start)))
 	}
 	return c
@@ -28,7 +30,8 @@ func newClock() *clock {
 // now returns the time elapsed.
 func (c *clock) now() time.Duration {
 	elapsed := time.Since(c.start)
-	if boot, ok := bootTime(); ok {
+	if c.boot {
+		boot, _ := bootTime()
 		c.compare(boot - elapsed)
 	}
 	return elapsed + time.Duration(c.asleep.Load())

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -45,7 +47,7 @@ func suite(t *testing.T, servers []string) {
 	for name, test := range map[string]func(*testing.T, *env){
 		"Create": testCreate, "Data": testData, "Children": testChildren, "ACL": testACL, "Txn": testTxn, "Batch": testBatch,
 		"Watches": testWatches, "Streams": testStreams, "WatchesSurvive": testWatchesSurvive, "Sessions": testSessions,
-		"Errors": testErrors, "Sub": testSub, "Many": testMany, "Large": testLarge, "Close": testCloseCycles,
+		"Errors": testErrors, "Sub": testSub, "Many": testMany, "Large": testLarge, "Close": testCloseCycles, "Cancel": testCancelCycles,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, e) })
 	}
@@ -587,4 +589,58 @@ func testCloseCycles(t *testing.T, e *env) {
 	if st := c.Stats(); st.WatchesOpen != 0 || st.InFlight != 0 {
 		t.Errorf("stats = %+v", st)
 	}
+	for _, addr := range e.servers {
+		if n := watchesOf(t, addr); n != 0 {
+			t.Errorf("server %s keeps %d watches", addr, n)
+		}
+	}
+}
+
+// testCancelCycles gives up reads that set a watch, at random moments: none stays on the server.
+func testCancelCycles(t *testing.T, e *env) {
+	c := e.dial(t)
+	s := session(t, c)
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for i := range 100 {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i%20)*50*time.Microsecond)
+				if _, _, w, err := s.ExistsW(ctx, "x"); err == nil {
+					w.Close()
+				} else if !errors.Is(err, context.DeadlineExceeded) {
+					t.Error(err)
+				}
+				cancel()
+			}
+		})
+	}
+	wg.Wait()
+	testkit.Eventually(t, "no server keeps a watch", func() bool {
+		if err := s.Sync(t.Context(), "/"); err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for _, addr := range e.servers {
+			n += watchesOf(t, addr)
+		}
+		return n == 0
+	})
+}
+
+// watchesOf asks a server how many watches it keeps.
+func watchesOf(t testing.TB, addr string) (n int) {
+	t.Helper()
+	nc, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	fmt.Fprint(nc, "wchs")
+	text, err := io.ReadAll(nc)
+	_, count, ok := strings.Cut(string(text), "Total watches:")
+	if !ok {
+		t.Fatalf("wchs answered %q, %v", text, err)
+	}
+	fmt.Sscan(count, &n)
+	return n
 }
