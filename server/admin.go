@@ -138,17 +138,20 @@ func (s *Server) serveCommandIndex(w http.ResponseWriter, _ *http.Request) {
 
 func (s *Server) serveCommand(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("name")
-	fields, failure := map[string]any{}, error(nil)
+	fields, failure := map[string]any{}, ""
 	list := adminCommands()
 	i := slices.IndexFunc(list, func(c adminCommand) bool { return c.name == name || slices.Contains(c.aliases, name) })
 	switch {
 	case i < 0:
-		failure = errors.New("Unknown command: " + name)
+		failure = "Unknown command: " + name
 	case !list[i].always && !s.hasLeader():
-		name, failure = list[i].name, errNotServingNow
+		name, failure = list[i].name, notServing
 	default:
 		name = list[i].name
-		fields, failure = list[i].run(s)
+		var err error
+		if fields, err = list[i].run(s); err != nil {
+			failure = err.Error()
+		}
 	}
 	w.Header().Set("Content-Type", "application/json")
 	if err := writeCommand(w, fields, name, failure); err != nil {
@@ -156,10 +159,11 @@ func (s *Server) serveCommand(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-var errNotServingNow = errors.New("This ZooKeeper instance is not currently serving requests")
+// notServing is what tools look for.
+const notServing = "This ZooKeeper instance is not currently serving requests"
 
-// writeCommand writes the fields in order, and command and error behind them, as ZooKeeper does.
-func writeCommand(w interface{ Write([]byte) (int, error) }, fields map[string]any, name string, failure error) error {
+// writeCommand writes the fields in order, and command and error behind them, as ZooKeeper does. No failure is a null.
+func writeCommand(w interface{ Write([]byte) (int, error) }, fields map[string]any, name, failure string) error {
 	var b bytes.Buffer
 	b.WriteString("{\n")
 	field := func(key string, v any) error {
@@ -181,8 +185,8 @@ func writeCommand(w interface{ Write([]byte) (int, error) }, fields map[string]a
 	}
 	b.WriteString(",\n")
 	var text any
-	if failure != nil {
-		text = failure.Error()
+	if failure != "" {
+		text = failure
 	}
 	if err := field("error", text); err != nil {
 		return err

@@ -62,7 +62,7 @@ func (c *conn) fourLetterWord(word string) {
 	case word == "isro":
 		b.WriteString("null")
 	default:
-		fmt.Fprintln(&b, errNotServingNow)
+		fmt.Fprintln(&b, notServing)
 	}
 	c.mu.Lock()
 	c.out = append(c.out, b.Bytes()...)

@@ -14,7 +14,6 @@ import (
 // zooFile is a zoo.cfg being turned into flags: those are the one description of a configuration.
 type zooFile struct {
 	name  string
-	line  int
 	keys  map[string]string
 	lines map[string]int
 	flags map[string]string
