@@ -1,0 +1,122 @@
+package config_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/docent-io/docent/client"
+	"github.com/docent-io/docent/config"
+	"github.com/docent-io/docent/internal/testkit"
+	"github.com/docent-io/docent/server/servertest"
+)
+
+const base = "/config/gateway"
+
+func publish(ctx context.Context, t *testing.T, c *client.Client, n int) {
+	t.Helper()
+	files := make(map[string][]byte)
+	for _, name := range []string{"limits", "queues/long", "queues/short"} {
+		files[name] = fmt.Append(nil, n)
+	}
+	_, err := config.PublishBundle(ctx, c, base, files)
+	must(t, err)
+}
+
+func TestBundle(t *testing.T) {
+	srv, ctx := servertest.New(t), testContext(t)
+	a, b := srv.Dial(t), srv.Dial(t)
+	if _, err := config.LoadBundle(ctx, b, base); !errors.Is(err, config.ErrNoConfig) {
+		t.Errorf("LoadBundle of nothing = %v", err)
+	}
+	for n := range 4 {
+		publish(ctx, t, a, n)
+		got, err := config.LoadBundle(ctx, b, base)
+		if err != nil || len(got.Files) != 3 || string(got.Files["queues/long"]) != fmt.Sprint(n) {
+			t.Errorf("bundle %d: %s, %v", n, got.Files, err)
+		}
+	}
+	if names, _, err := a.Children(ctx, base); err != nil || len(names) != 2 {
+		t.Errorf("directories left: %v, %v; want the present one and the one before", names, err)
+	}
+	if _, err := config.PublishBundle(ctx, a, base, nil); err != nil {
+		t.Error(err)
+	}
+	if got, err := config.LoadBundle(ctx, b, base); err != nil || len(got.Files) != 0 {
+		t.Errorf("an empty bundle: %s, %v", got.Files, err)
+	}
+	_, err := a.Set(ctx, base, []byte("elsewhere"), -1)
+	must(t, err)
+	if _, err := config.LoadBundle(ctx, b, base); err == nil {
+		t.Error("loaded what is no bundle")
+	}
+}
+
+// Whoever reads while others publish sees all of one bundle.
+func TestBundle_C5_IsNeverSeenHalfSwitched(t *testing.T) {
+	testkit.CheckLeaks(t)
+	srv, ctx := servertest.New(t), testContext(t)
+	const bundles, readers = 60, 4
+	whole := func(b config.Bundle) {
+		if n := string(b.Files["limits"]); len(b.Files) != 3 || string(b.Files["queues/long"]) != n || string(b.Files["queues/short"]) != n {
+			t.Errorf("half of a bundle: %s", b.Files)
+		}
+	}
+	var all sync.WaitGroup
+	for i := range readers {
+		c := srv.Dial(t)
+		all.Go(func() {
+			var last config.Version
+			for b, err := range config.FollowBundle(ctx, c, base) {
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				whole(b)
+				if !b.Version.Newer(last) {
+					t.Errorf("version %+v after %+v", b.Version, last)
+				}
+				last = b.Version
+				if string(b.Files["limits"]) == fmt.Sprint(bundles-1) {
+					return
+				}
+				if i%2 == 0 { // this one also loads at any moment
+					loaded, err := config.LoadBundle(ctx, c, base)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					whole(loaded)
+				}
+			}
+		})
+	}
+	c := srv.Dial(t)
+	for n := range bundles {
+		publish(ctx, t, c, n)
+	}
+	all.Wait()
+}
+
+func TestBundlesOfSeveralPublishers(t *testing.T) {
+	srv, ctx := servertest.New(t), testContext(t)
+	var all sync.WaitGroup
+	for p := range 4 {
+		c := srv.Dial(t)
+		all.Go(func() {
+			for n := range 20 {
+				files := map[string][]byte{"a": fmt.Append(nil, p, n), "b": fmt.Append(nil, p, n)}
+				if _, err := config.PublishBundle(ctx, c, base, files); err != nil && !errors.Is(err, config.ErrSuperseded) {
+					t.Error(err)
+				}
+				got, err := config.LoadBundle(ctx, c, base)
+				if err != nil || string(got.Files["a"]) != string(got.Files["b"]) {
+					t.Errorf("loaded %s, %v", got.Files, err)
+				}
+			}
+		})
+	}
+	all.Wait()
+}

@@ -1,0 +1,148 @@
+package config_test
+
+import (
+	"context"
+	"errors"
+	"math"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/docent-io/docent/client"
+	"github.com/docent-io/docent/config"
+	"github.com/docent-io/docent/internal/testkit"
+	"github.com/docent-io/docent/recipes"
+	"github.com/docent-io/docent/server/servertest"
+)
+
+const counter = "/counters/jobs"
+
+func wantCount(ctx context.Context, t *testing.T, k *config.Counter, want int64) {
+	t.Helper()
+	if got, err := k.Get(ctx); err != nil || got != want {
+		t.Errorf("the counter is %d, %v; want %d", got, err, want)
+	}
+}
+
+func TestCounter(t *testing.T) {
+	testkit.CheckLeaks(t)
+	srv, ctx := servertest.New(t), testContext(t)
+	c := srv.Dial(t)
+	k := config.NewCounter(c, counter, nil)
+	wantCount(ctx, t, k, 0)
+	if set, err := k.CompareAndSet(ctx, 1, 2); err != nil || set {
+		t.Errorf("CompareAndSet of another number = %v, %v", set, err)
+	}
+	for want := int64(3); want <= 9; want += 3 {
+		if got, err := k.Add(ctx, 3); err != nil || got != want {
+			t.Errorf("Add = %d, %v; want %d", got, err, want)
+		}
+	}
+	if set, err := k.CompareAndSet(ctx, 9, math.MaxInt64); err != nil || !set {
+		t.Errorf("CompareAndSet = %v, %v", set, err)
+	}
+	if _, err := k.Add(ctx, 1); !errors.Is(err, config.ErrOverflow) {
+		t.Errorf("Add = %v, want %v", err, config.ErrOverflow)
+	}
+	wantCount(ctx, t, k, math.MaxInt64)
+	must(t, k.Close(ctx))
+	must(t, k.Close(ctx))
+	if names, _, err := c.Children(ctx, counter); err != nil || len(names) != 0 {
+		t.Errorf("after Close: %v, %v", names, err)
+	}
+}
+
+// kazoo #569, and the layouts of Curator (zookeeper-protocol.md §14.2).
+func TestCounterFormats(t *testing.T) {
+	srv, ctx := servertest.New(t), testContext(t)
+	c := srv.Dial(t)
+	for what, f := range map[string]struct {
+		codec recipes.Codec[int64]
+		data  string
+		want  int64
+		after string
+	}{
+		"nothing":      {config.Decimal(), "", 1, "1"},
+		"kazoo's":      {config.Decimal(), "-3", -2, "-2"},
+		"Curator's 32": {config.Int32(), "\xff\xff\xff\xfe", -1, "\xff\xff\xff\xff"},
+		"Curator's 64": {config.Int64(), "\x00\x00\x00\x00\x00\x00\x00\xff", 256, "\x00\x00\x00\x00\x00\x00\x01\x00"},
+		"empty 64":     {config.Int64(), "", 1, "\x00\x00\x00\x00\x00\x00\x00\x01"},
+	} {
+		_, err := c.Create(ctx, counter, []byte(f.data), client.Parents())
+		must(t, err)
+		k := config.NewCounter(c, counter, f.codec)
+		if got, err := k.Add(ctx, 1); err != nil || got != f.want {
+			t.Errorf("%s: Add = %d, %v; want %d", what, got, err, f.want)
+		}
+		if node, err := c.Get(ctx, counter); err != nil || string(node.Data) != f.after {
+			t.Errorf("%s: written as %q, %v; want %q", what, node.Data, err, f.after)
+		}
+		must(t, k.Close(ctx))
+		must(t, c.Delete(ctx, counter, -1))
+	}
+	_, err := c.Create(ctx, counter, []byte("\x7f\xff\xff\xff"))
+	must(t, err)
+	if _, err := config.NewCounter(c, counter, config.Int32()).Add(ctx, 1); !errors.Is(err, config.ErrOverflow) {
+		t.Errorf("Add = %v, want %v", err, config.ErrOverflow)
+	}
+	var bad *config.RejectedError
+	if _, err := config.NewCounter(c, counter, nil).Add(ctx, 1); !errors.As(err, &bad) {
+		t.Errorf("Add to what is no counter = %v", err)
+	}
+}
+
+// RECIPES.md 2.12: whatever reply is lost while others add, each addition counts once.
+func TestCounter_C6_AddsExactlyOnce(t *testing.T) {
+	testkit.CheckLeaks(t)
+	srv, ctx := servertest.New(t), testContext(t)
+	var all sync.WaitGroup
+	var sum, running atomic.Int64
+	const adders, adds = 4, 30
+	for range adders {
+		k := config.NewCounter(srv.Dial(t), counter, nil)
+		running.Add(1)
+		all.Go(func() {
+			defer running.Add(-1)
+			for range adds {
+				if _, err := k.Add(ctx, 1); err != nil {
+					t.Error(err)
+				}
+				sum.Add(1)
+			}
+		})
+	}
+	for i := range 8 {
+		srv.Inject(servertest.DropReply("multi", 2+3*i))
+	}
+	srv.Inject(servertest.DropReply("create", 1), servertest.DropReply("create", 3))
+	all.Wait()
+	wantCount(ctx, t, config.NewCounter(srv.Dial(t), counter, nil), adders*adds)
+}
+
+func TestCounterOutlivesItsSession(t *testing.T) {
+	srv, ctx := servertest.New(t), testContext(t)
+	c := srv.Dial(t)
+	k := config.NewCounter(c, counter, nil)
+	_, err := k.Add(ctx, 1)
+	must(t, err)
+	s, err := c.Session(ctx)
+	must(t, err)
+	srv.Expire(c)
+	<-s.Context().Done()
+	_, err = k.Add(ctx, 1)
+	must(t, err)
+	names, _, err := c.Children(ctx, counter)
+	must(t, err)
+	for _, name := range names { // somebody tidies up
+		must(t, c.Delete(ctx, counter+"/"+name, -1))
+	}
+	_, err = k.Add(ctx, 1)
+	must(t, err)
+	wantCount(ctx, t, k, 3)
+	over, cancel := context.WithCancel(ctx)
+	cancel()
+	if _, err := k.Add(over, 1); !errors.Is(err, context.Canceled) {
+		t.Errorf("Add = %v", err)
+	}
+	wantCount(ctx, t, k, 3)
+}
