@@ -1,0 +1,24 @@
+package client
+
+import (
+	"testing"
+	"time"
+)
+
+// A machine cannot be put to sleep by a test, so this one tells the clock what it would have seen.
+func TestClock_SleepCounts(t *testing.T) {
+	c := newClock()
+	before := c.now()
+	c.compare(time.Duration(c.ahead.Load()) + suspendMin/2) // noise
+	if got := c.now() - before; got > time.Minute {
+		t.Errorf("noise counted as %v of sleep", got)
+	}
+	c.compare(time.Duration(c.ahead.Load()) + time.Hour)
+	if got := c.now() - before; got < time.Hour || got > time.Hour+time.Minute {
+		t.Errorf("an hour asleep counted as %v", got)
+	}
+	again := c.now()
+	if got := c.now() - again; got > time.Minute {
+		t.Errorf("the same sleep was counted twice: %v", got)
+	}
+}
