@@ -127,7 +127,7 @@ func TestLockAll_LostReplies(t *testing.T) {
 
 // Curator takes the locks one by one in the caller's order, so A,B and B,A deadlock. Here many take random paths in
 // random order, some give up, connections break: all get through, and nobody is inside with another.
-func TestLockAll_NeverDeadlocks(t *testing.T) {
+func TestLockAll_L8_NeverDeadlocks(t *testing.T) {
 	testkit.CheckLeaks(t)
 	srv := servertest.New(t)
 	paths := []string{"/m/a", "/m/b", "/m/c"}

@@ -64,7 +64,7 @@ func mustNotYet(t testing.TB, done <-chan outcome, who string) {
 	}
 }
 
-func TestRWMutex_ReadersShareAndWritersDoNot(t *testing.T) {
+func TestRWMutex_L6_ReadersShareAndWritersDoNot(t *testing.T) {
 	testkit.CheckLeaks(t)
 	srv := servertest.New(t)
 	c := srv.Dial(t)
@@ -109,7 +109,7 @@ func TestRWMutex_ReaderDoesNotWaitForThoseBehind_Kazoo649(t *testing.T) {
 }
 
 // CURATOR-276, -621: after a downgrade waiting readers come in and waiting writers do not, whenever they queued.
-func TestRWMutex_Downgrade_CURATOR276(t *testing.T) {
+func TestRWMutex_L6_Downgrade_CURATOR276(t *testing.T) {
 	testkit.CheckLeaks(t)
 	for _, fault := range []string{"", "multi", "getData", "exists"} {
 		t.Run("lost "+fault, func(t *testing.T) {
@@ -235,7 +235,7 @@ func TestRWMutex_ReadersWakeOnce(t *testing.T) {
 }
 
 // Readers and writers at random, with connections cut and replies lost: a writer is alone.
-func TestRWMutex_ContentionUnderFaults(t *testing.T) {
+func TestRWMutex_L6_ContentionUnderFaults(t *testing.T) {
 	testkit.CheckLeaks(t)
 	srv := servertest.New(t)
 	ctx := within(t, time.Minute)

@@ -67,7 +67,7 @@ func mustWait(t testing.TB, done <-chan permit) {
 	}
 }
 
-func TestSemaphore_PermitsAndSlots(t *testing.T) {
+func TestSemaphore_L7_PermitsAndSlots(t *testing.T) {
 	testkit.CheckLeaks(t)
 	srv := servertest.New(t)
 	c := srv.Dial(t, func(c *client.Config) { c.Identity = "me" })
@@ -280,7 +280,7 @@ func TestSemaphore_ReleaseWakesOne(t *testing.T) {
 
 // Many want different numbers of permits while connections break and replies are lost: never are there more out than
 // there are, and no slot is given twice.
-func TestSemaphore_ContentionUnderFaults(t *testing.T) {
+func TestSemaphore_L7_ContentionUnderFaults(t *testing.T) {
 	testkit.CheckLeaks(t)
 	srv := servertest.New(t)
 	const permits = 4
