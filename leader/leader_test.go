@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/docent-io/docent/client"
+	"github.com/docent-io/docent/internal/interop/peers"
 	"github.com/docent-io/docent/internal/testkit"
 	"github.com/docent-io/docent/leader"
 	"github.com/docent-io/docent/recipes"
@@ -485,6 +486,49 @@ func TestRun_TokensFenceTheStore(t *testing.T) {
 	}
 	cancel()
 	wg.Wait()
+}
+
+func TestRun_OnApacheZooKeeper(t *testing.T) {
+	testkit.CheckLeaks(t)
+	addr := peers.Zookeeper(t)
+	dial := func(id string, o ...func(*client.Config)) *client.Client {
+		cfg := client.Config{Servers: []string{addr}, Identity: id}
+		for _, f := range o {
+			f(&cfg)
+		}
+		c, err := client.Dial(within(t, soon), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		return c
+	}
+	ca, cb := dial("a"), dial("b")
+	seen := follow(t, dial("watcher"), "/elect/x")
+	if info := receive(t, seen, "vacancy"); !info.Vacant {
+		t.Errorf("info = %+v", info)
+	}
+	a := run(t, ca, "/elect/x")
+	first := a.mustLead(t)
+	b := run(t, cb, "/elect/x")
+	waitForCandidates(t, cb, "/elect/x", 2)
+	ticket := first.Session().Ticket() // with it, anybody can end the session from elsewhere
+	if err := dial("thief", func(c *client.Config) { c.Resume = &ticket }).Close(); err != nil {
+		t.Fatal(err)
+	}
+	a.order(t, untilEnd)
+	second := b.mustLead(t)
+	if second.Token() <= first.Token() {
+		t.Errorf("token %d after %d", second.Token(), first.Token())
+	}
+	for info := receive(t, seen, "b"); info.ID != "b" || !info.Acked; info = receive(t, seen, "b") {
+	}
+	waitForCandidates(t, cb, "/elect/x", 2) // a has come back, at the end of the line
+	b.order(t, returns(nil))
+	b.mustReturn(t)
+	a.mustLead(t)
+	a.order(t, returns(nil))
+	a.mustReturn(t)
 }
 
 func ExampleRun() {
