@@ -1,7 +1,6 @@
 package server
 
 import (
-	"bufio"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -22,7 +21,7 @@ const (
 	maxOut       = 1 << 20
 	maxOutEvents = 64 << 20
 
-	readBuffer   = 64 << 10
+	keepOut      = 4 << 10 // a buffer of answers larger than this is kept only while it is needed
 	drainTimeout = time.Second
 	drainBytes   = 1 << 20
 )
@@ -33,7 +32,7 @@ const (
 type conn struct {
 	srv    *Server
 	nc     net.Conn // replaced by a TLS connection at most once, before anything is written
-	br     *bufio.Reader
+	br     *intake
 	remote string
 	opened time.Time
 	secure bool // it came to the port for TLS only
@@ -62,7 +61,7 @@ type conn struct {
 }
 
 func newConn(s *Server, nc net.Conn, secure bool) *conn {
-	c := &conn{srv: s, nc: nc, secure: secure, br: bufio.NewReaderSize(nc, readBuffer), remote: nc.RemoteAddr().String(), opened: time.Now(),
+	c := &conn{srv: s, nc: nc, secure: secure, br: newIntake(nc), remote: nc.RemoteAddr().String(), opened: time.Now(),
 		wake: make(chan struct{}, 1), done: make(chan struct{})}
 	c.below.L = &c.mu
 	ids := []wire.ID{{Scheme: "ip", ID: host(nc.RemoteAddr())}}
@@ -91,6 +90,7 @@ func (c *conn) serve() {
 	c.srv.log.Debug("connection ended", "remote", c.remote, "session", sessionID(c.session), "cause", err)
 	c.close()
 	wg.Wait()
+	c.br.release()
 	c.srv.state.watches.Drop(c)
 	if errors.Is(err, errLastRequest) {
 		c.drain()
@@ -136,7 +136,6 @@ func (c *conn) readLoop() error {
 		if err != nil {
 			return err
 		}
-		c.heard.Store(true)
 		if err := c.request(frame); err != nil {
 			return c.linger(err)
 		}
@@ -258,8 +257,8 @@ func (c *conn) flushLocked() error {
 		if err != nil {
 			return fmt.Errorf("write: %w", err)
 		}
-		if cap(p) > maxOut {
-			p = nil
+		if cap(p) > maxOut || cap(p) > keepOut && len(p) < cap(p)/64 {
+			p = nil // an idle connection's pongs need no more than they are long
 		}
 		c.mu.Lock()
 		c.spare = p

@@ -62,7 +62,7 @@ func (c *conn) request(frame []byte) error {
 	h.Decode(&r)
 	s := &slot{conn: c, xid: h.Xid, op: h.Op, start: time.Now()}
 	switch h.Op {
-	case wire.OpPing:
+	case wire.OpPing: // tells the leader itself
 		s.xid, s.held, s.read = wire.XidPing, true, pong
 		c.read(s)
 		c.srv.toucher.ping(s)
@@ -74,6 +74,7 @@ func (c *conn) request(frame []byte) error {
 		c.propose(s, &tree.Txn{Op: wire.OpCloseSession})
 		return errLastRequest
 	}
+	c.srv.toucher.hear(c)
 	op, ok := operations[h.Op]
 	switch {
 	case !ok:

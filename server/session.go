@@ -146,12 +146,27 @@ type toucher struct {
 	srv  *Server
 	wake chan struct{} // of capacity 1
 
-	mu    sync.Mutex // guards pings
+	mu    sync.Mutex // guards pings and heard
 	pings []*slot
+	heard []*conn // sent something else than a ping since the leader was last told
 }
 
-// touchInterval is how often the leader is told of sessions that were heard but did not ping.
-const touchInterval = 100 * time.Millisecond
+const (
+	// touchInterval is how often the leader is told of sessions that were heard but did not ping.
+	touchInterval = 100 * time.Millisecond
+	// touchPause lies between two reports, so that those of many idle sessions go together.
+	touchPause = 10 * time.Millisecond
+)
+
+// hear notes that a session sent something.
+func (t *toucher) hear(c *conn) {
+	if c.heard.Load() || c.heard.Swap(true) {
+		return
+	}
+	t.mu.Lock()
+	t.heard = append(t.heard, c)
+	t.mu.Unlock()
+}
 
 func (t *toucher) ping(s *slot) {
 	t.mu.Lock()
@@ -167,39 +182,48 @@ func (t *toucher) ping(s *slot) {
 func (t *toucher) run(ctx context.Context) error {
 	tick := time.NewTicker(touchInterval)
 	defer tick.Stop()
+	pause := time.NewTimer(0)
+	defer pause.Stop()
 	var waiting []*slot // pings not confirmed yet
 	for {
 		wake := t.wake
 		if len(waiting) > 0 {
 			wake = nil // the last attempt failed: not again before the next tick
 		}
+		ticked := false
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-wake:
 		case <-tick.C:
-			t.noteHeard()
+			ticked = true
 		}
-		t.mu.Lock()
-		waiting = append(waiting, t.pings...)
-		t.pings = nil
-		t.mu.Unlock()
-		waiting = t.touch(ctx, waiting)
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			return nil
+		}
+		waiting = t.touch(ctx, t.collect(waiting, ticked))
+		pause.Reset(touchPause)
 	}
 }
 
-// noteHeard collects the sessions that sent something else than a ping.
-func (t *toucher) noteHeard() {
-	st := &t.srv.state
-	st.mu.RLock()
-	defer st.mu.RUnlock()
+// collect adds to the slots the pings that have come, and, if asked to, one for each session that sent something else.
+func (t *toucher) collect(slots []*slot, heard bool) []*slot {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, c := range st.conns {
-		if c.heard.Swap(false) {
-			t.pings = append(t.pings, &slot{conn: c})
+	slots = append(slots, t.pings...)
+	clear(t.pings)
+	t.pings = t.pings[:0]
+	if heard {
+		for _, c := range t.heard {
+			c.heard.Store(false) // what comes from here on is told the next time
+			slots = append(slots, &slot{conn: c})
 		}
+		clear(t.heard)
+		t.heard = t.heard[:0]
 	}
+	return slots
 }
 
 // touch reports the sessions of the slots, answers the pings among them, and returns the pings that were not confirmed.

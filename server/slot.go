@@ -30,6 +30,9 @@ type slot struct {
 	buf     []byte      // the answer of a request that was carried out behind a held one
 }
 
+// keepSlots is how much room for requests an idle connection keeps.
+const keepSlots = 256
+
 // slotQueue is a queue that reuses its memory.
 type slotQueue struct {
 	slots []*slot
@@ -53,6 +56,9 @@ func (q *slotQueue) pop() {
 	q.head++
 	if q.head == len(q.slots) {
 		q.slots, q.head = q.slots[:0], 0
+		if cap(q.slots) > keepSlots {
+			q.slots = nil // most connections are idle most of the time
+		}
 	}
 }
 

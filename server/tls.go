@@ -1,7 +1,6 @@
 package server
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -162,7 +161,7 @@ func (c *conn) startTLS() error {
 	c.mu.Lock() // close may be setting a deadline
 	c.nc = tc
 	c.mu.Unlock()
-	c.br = bufio.NewReaderSize(tc, readBuffer)
+	c.br = newIntake(tc)
 	if certs := tc.ConnectionState().VerifiedChains; len(certs) > 0 {
 		c.addID(wire.ID{Scheme: "x509", ID: certs[0][0].Subject.String()})
 	}
