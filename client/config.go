@@ -33,8 +33,9 @@ type Config struct {
 	// ConnectTimeout bounds one attempt at one address, the handshake included. Default: the session timeout divided
 	// by the number of servers, but within 100 ms and 5 s.
 	ConnectTimeout time.Duration
-	// ReadTimeout is the silence after which a connection is given up for another one. Default 2/3 of the granted
-	// timeout.
+	// ReadTimeout is the silence after which a connection is given up for another one. Default half of the granted
+	// timeout: three pings unanswered, and time left to attach elsewhere before Session.Deadline ends what is held
+	// (other clients wait for 2/3, which is when ours is).
 	ReadTimeout time.Duration
 	// CloseTimeout bounds Close. Default 3 s.
 	CloseTimeout time.Duration
@@ -159,7 +160,7 @@ func (c *Config) readTimeout(granted time.Duration) time.Duration {
 	if c.ReadTimeout > 0 {
 		return c.ReadTimeout
 	}
-	return granted * 2 / 3
+	return granted / 2
 }
 
 // splitServer splits host:port; the port may be missing. An IPv6 address with a port stands in brackets.

@@ -14,7 +14,7 @@ import (
 	"github.com/docent-io/docent/internal/wire"
 )
 
-const timeout = 12 * time.Second // of sessions here: a ping every 2 s, deadline at 8 s, silence at 8 s
+const timeout = 12 * time.Second // of sessions here: a ping every 2 s, silence at 6 s, deadline at 8 s
 
 // Dial is a session, or why each address failed.
 func TestDial_R2_TellsTheCauseOfEachAddress(t *testing.T) {
@@ -325,14 +325,17 @@ func TestSession_DeadlineClosesTheOldOne(t *testing.T) {
 func TestSession_SilentServerIsLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, f, p := start(t, client.Config{})
-		began := time.Now()
+		lease, began := session(t, c).Lease(), time.Now()
 		p.setMute(true)
 		p.wantGone()
-		if took := time.Since(began); took != 8*time.Second {
-			t.Errorf("left after %v of silence, want 2/3 of the timeout", took)
+		if took := time.Since(began); took != 6*time.Second {
+			t.Errorf("left after %v of silence, want half of the timeout", took)
 		}
 		f.reattach(timeout)
-		synctest.Wait()
+		time.Sleep(3 * time.Second)
+		if lease.Err() != nil {
+			t.Error("a lease ended, though another server was there")
+		}
 		if c.State() != client.Connected {
 			t.Errorf("state = %v", c.State())
 		}
