@@ -145,33 +145,34 @@ func (a *applicant) look(ctx context.Context, watched bool) (*sight, error) {
 	} else {
 		number, list = b.Get(a.sem.path), b.Children(dir)
 	}
-	if err := b.Do(ctx); err != nil {
-		return nil, err
-	}
-	l := new(sight)
-	reading, err := number.Get()
-	if err == nil {
-		l.version = reading.Node.Stat.Version
-		l.permits, err = parsePermits(reading.Node)
-	}
+	err := b.Do(ctx)
+	reading, numberErr := number.Get()
 	listing, listErr := list.Get()
+	l := new(sight)
 	for _, w := range []*client.Watch{reading.Watch, listing.Watch} {
 		if w != nil {
 			l.watches = append(l.watches, w)
 		}
 	}
 	switch {
-	case err == nil && errors.Is(listErr, client.ErrNoNode):
-		err = a.makeLeases(ctx, dir)
+	case err != nil || numberErr != nil:
+		err = errors.Join(err, numberErr)
+	case errors.Is(listErr, client.ErrNoNode):
 		l.close()
-		if err != nil {
+		if err := a.makeLeases(ctx, dir); err != nil {
 			return nil, err
 		}
 		return a.look(ctx, watched)
-	case err == nil && listErr == nil:
+	case listErr != nil:
+		err = listErr
+	default:
 		err = a.know(ctx, dir, listing.Names)
 	}
-	if err = errors.Join(err, listErr); err != nil {
+	if err == nil {
+		l.version = reading.Node.Stat.Version
+		l.permits, err = parsePermits(reading.Node)
+	}
+	if err != nil {
 		l.close()
 		return nil, err
 	}

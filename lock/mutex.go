@@ -52,7 +52,7 @@ func (m *Mutex) TryLock(ctx context.Context) (*Held, error) {
 func (m *Mutex) line() recipes.Line {
 	l := recipes.Line{
 		Dir: m.path, Kind: kindMutex, Also: []string{kindKazoo}, Strict: m.opt.strict,
-		Bars: []string{kindRead, kindWrite, kindKazooRead, semaphoreQueue, semaphoreLeases},
+		Bars: others(kindRead, kindWrite, kindKazooRead),
 	}
 	if m.opt.layout == LayoutKazoo {
 		l.Kind, l.Also = kindKazoo, []string{kindMutex}

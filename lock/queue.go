@@ -23,6 +23,19 @@ const (
 	kindKazooWrite = kindKazoo
 )
 
+// others tells the names of contenders of the given kinds, and those below a semaphore: a lock of another kind is in use
+// where they are.
+func others(kinds ...string) func(name string) bool {
+	return func(name string) bool {
+		for _, kind := range kinds {
+			if _, ok := zpath.Sequence(name, kind); ok {
+				return true
+			}
+		}
+		return name == semaphoreQueue || name == semaphoreLeases
+	}
+}
+
 // revoke is what Curator's Revoker writes into a holder's node.
 const revoke = "__REVOKE__"
 

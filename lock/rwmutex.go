@@ -79,11 +79,10 @@ func (m *RWMutex) held(held mode) func(*Held, error) (*RWHeld, error) {
 }
 
 func (m *RWMutex) line(wanted mode) recipes.Line {
-	read, write, bars := kindRead, kindWrite, []string{kindMutex, kindKazoo}
+	read, write, bars := kindRead, kindWrite, others(kindMutex, kindKazoo)
 	if m.opt.layout == LayoutKazoo {
-		read, write, bars = kindKazooRead, kindKazooWrite, []string{kindMutex, kindRead, kindWrite}
+		read, write, bars = kindKazooRead, kindKazooWrite, others(kindMutex, kindRead, kindWrite)
 	}
-	bars = append(bars, semaphoreQueue, semaphoreLeases)
 	l := recipes.Line{Dir: m.path, Kind: write, Also: []string{read}, Bars: bars, Strict: m.opt.strict}
 	if wanted == shared {
 		l.Kind, l.Also, l.Rule = read, []string{write}, nearestWriter

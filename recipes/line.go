@@ -16,8 +16,11 @@ type Line struct {
 	Dir  string   // directory of the line; made as a container when it is missing, and never deleted by us
 	Kind string   // what the names of our places end in, ahead of the number: "lock-"
 	Also []string // further kinds that count as contenders: those of other libraries
-	Bars []string // kinds and names that must not be there: the directory is another recipe's, and nobody gets a turn
 	Rule Rule     // whom a place waits for; nil means Predecessor
+
+	// Bars tells names that must not be there: the directory is another recipe's then, and nobody gets a turn
+	// (ErrWrongKind). It is a pure function; nil bars nobody.
+	Bars func(name string) bool
 
 	// Strict ends a hold as soon as the connection is lost, and not only when the session can no longer be relied on.
 	Strict bool
@@ -91,12 +94,11 @@ func (l Line) recognise(name string) (Place, bool) {
 
 // check refuses a directory in which another recipe is at work.
 func (l Line) check(children []string) error {
-	for _, name := range children {
-		for _, kind := range l.Bars {
-			if _, ok := zpath.Sequence(name, kind); ok || name == kind {
-				return fmt.Errorf("%w: %s has %s", ErrWrongKind, l.Dir, name)
-			}
-		}
+	if l.Bars == nil {
+		return nil
+	}
+	if i := slices.IndexFunc(children, l.Bars); i >= 0 {
+		return fmt.Errorf("%w: %s has %s", ErrWrongKind, l.Dir, children[i])
 	}
 	return nil
 }
