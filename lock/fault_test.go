@@ -485,3 +485,47 @@ func TestMutex_L4_ReleaseWakesOne(t *testing.T) {
 	}
 	mustUnlock(t, held)
 }
+
+// Etcd #6408, samuel #145: waiters that spin, or all look whenever one leaves. Here the requests are linear in the
+// number of waiters, however long the queue.
+func TestMutex_L4_ManyWaitersDrain_Etcd6408(t *testing.T) {
+	testkit.CheckLeaks(t)
+	srv := servertest.New(t)
+	const waiters, perWaiter = 400, 7 // create, own node and list, the one ahead; list, delete; and one to spare
+	held := mustLock(t, srv.Dial(t), "/locks/x")
+	before := srv.Count()
+	var wg sync.WaitGroup
+	var last atomic.Uint64
+	ctx := within(t, time.Minute)
+	var c *client.Client
+	for i := range waiters {
+		if i%50 == 0 {
+			c = srv.Dial(t)
+		}
+		m := lock.New(c, "/locks/x")
+		wg.Go(func() {
+			h, err := m.Lock(ctx)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if before := last.Swap(h.Token()); before >= h.Token() {
+				t.Errorf("token %d after %d", h.Token(), before)
+			}
+			if err := h.Unlock(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	waitForChildren(t, srv.Dial(t), "/locks/x", waiters+1)
+	mustUnlock(t, held)
+	wg.Wait()
+	after, requests := srv.Count(), 0
+	for _, op := range []string{"create2", "getData", "getChildren2", "delete"} {
+		requests += after.Requests[op] - before.Requests[op]
+	}
+	requests -= waiters // of waitForChildren, at most: it looks whenever one has come
+	if requests > waiters*perWaiter {
+		t.Errorf("%d waiters took %d requests: from %v to %v", waiters, requests, before, after)
+	}
+}
