@@ -83,7 +83,7 @@ func (s *Server) serveSnapshot(w http.ResponseWriter, r *http.Request) {
 	}
 	defer s.backingUp.Unlock()
 	if r.FormValue("local") != "true" {
-		ctx, cancel := context.WithTimeout(r.Context(), handshakeTimeout)
+		ctx, cancel := context.WithTimeout(r.Context(), s.cfg.Limits.Handshake)
 		err := s.replica.Sync(ctx)
 		cancel()
 		if err != nil {

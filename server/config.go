@@ -69,6 +69,8 @@ type Config struct {
 	// AdminPprof adds Go's profiles to it, below /debug/pprof.
 	AdminPprof bool
 
+	// Limits bound what clients may use, together with the two below.
+	Limits Limits
 	// MaxFrame is the longest request taken, in bytes. Default 1048575, as in ZooKeeper.
 	MaxFrame int
 	// MaxConnectionsPerAddress bounds the connections from one IP address. Default 0: no limit.
@@ -79,9 +81,6 @@ type Config struct {
 	// Logger gets one line per change of state. Default: silent.
 	Logger *slog.Logger
 }
-
-// handshakeTimeout is how long a new connection may take to send its first request, and that request to be answered.
-const handshakeTimeout = 10 * time.Second
 
 // DefaultListen is where a server listens for clients unless told otherwise.
 const DefaultListen = "127.0.0.1:2181"
@@ -98,6 +97,7 @@ func (cfg Config) WithDefaults() Config {
 	def(&cfg.ContainerInterval, time.Minute)
 	def(&cfg.ContainerNeverUsed, 5*time.Minute)
 	def(&cfg.MaxFrame, wire.MaxFrame)
+	cfg.Limits.setDefaults()
 	if cfg.FourLetterWords == nil {
 		cfg.FourLetterWords = []string{"srvr", "isro", "ruok"}
 	}
@@ -170,6 +170,7 @@ func (cfg Config) Check() error {
 	if cfg.MaxConnectionsPerAddress < 0 {
 		wrong("connections per address %d: want 0 or more", cfg.MaxConnectionsPerAddress)
 	}
+	cfg.Limits.check(wrong)
 	for _, w := range cfg.FourLetterWords {
 		if _, ok := fourLetterWords[w]; !ok && w != "*" {
 			wrong("four-letter word %q is not known", w)

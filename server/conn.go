@@ -14,12 +14,8 @@ import (
 	"github.com/docent-io/docent/server/internal/tree"
 )
 
-// Limits of one connection. Above the first two it is not read until they are met again; a connection whose client
-// does not take its watch events is cut at the third.
 const (
-	maxInFlight  = 1000
-	maxOut       = 1 << 20
-	maxOutEvents = 64 << 20
+	maxOut = 1 << 20 // answers not taken; a connection with more is not read
 
 	keepOut      = 4 << 10 // a buffer of answers larger than this is kept only while it is needed
 	drainTimeout = time.Second
@@ -49,6 +45,7 @@ type conn struct {
 	below  sync.Cond  // on mu: queue or out got shorter, or the connection ended
 	queue  slotQueue  // requests not answered yet, in the order sent
 	ran    int        // how many of them have been carried out, behind a ping that is held
+	behind int        // bytes of their answers, and of events
 	out    []byte     // encoded, not yet handed to the kernel
 	spare  []byte     // the buffer out is swapped with
 	closed bool
@@ -172,6 +169,9 @@ func (c *conn) readFrame() ([]byte, error) {
 	// Requests that are decoded later than the next read keep pointing into their frame, so each gets its own.
 	frame, err := wire.ReadFrame(c.br, nil, c.srv.cfg.MaxFrame)
 	if err != nil && !errors.Is(err, io.EOF) {
+		if errors.As(err, new(*wire.FrameError)) {
+			c.srv.stats.frames.Add(1)
+		}
 		err = fmt.Errorf("read request: %w", err)
 	}
 	return frame, err
@@ -181,7 +181,12 @@ func (c *conn) readFrame() ([]byte, error) {
 func (c *conn) throttle() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for !c.closed && (c.queue.len() >= maxInFlight || len(c.out) >= maxOut) {
+	held := false
+	for !c.closed && (c.queue.len() >= c.srv.cfg.Limits.InFlight || len(c.out)+c.behind >= maxOut) {
+		if !held {
+			held = true
+			c.srv.stats.held.Add(1)
+		}
 		c.signal()
 		c.below.Wait()
 	}
@@ -266,7 +271,8 @@ func (c *conn) flushLocked() error {
 	}
 }
 
-// deliver appends a watch event. It is called while the change is applied, so before any reply that could show it.
+// deliver appends a watch event behind the answers of all requests that have been carried out. It is called while the
+// change is applied, so before any reply that could show it.
 func (c *conn) deliver(e *tree.Event, typ wire.EventType, path string) {
 	if !tree.Allowed(e.ACL, wire.PermRead, *c.ids.Load()) {
 		return
@@ -276,15 +282,29 @@ func (c *conn) deliver(e *tree.Event, typ wire.EventType, path string) {
 	if c.closed {
 		return
 	}
-	if len(*c.eventsLocked()) > maxOutEvents {
-		c.srv.log.Warn("client does not take its watch events, connection closed", "remote", c.remote, "session", sessionID(c.session))
-		c.srv.stats.cut.Add(1)
-		c.closeLocked()
+	if c.boundLocked(); c.closed {
 		return
 	}
-	b := c.eventsLocked()
-	*b = appendEvent(*b, e.Zxid, typ, path)
+	if c.ran > 0 {
+		s := c.queue.at(c.ran - 1)
+		before := len(s.buf)
+		s.buf = appendEvent(s.buf, e.Zxid, typ, path)
+		c.behind += len(s.buf) - before
+	} else {
+		c.out = appendEvent(c.out, e.Zxid, typ, path)
+	}
 	c.stats.event()
+}
+
+// boundLocked closes the connection if its client leaves too much unread. It is asked before something is added: one
+// answer may be as long as it is.
+func (c *conn) boundLocked() {
+	if len(c.out)+c.behind > c.srv.cfg.Limits.Unread {
+		c.srv.log.Warn("client does not read, connection closed", "remote", c.remote, "session", sessionID(c.session))
+		c.srv.stats.cut.Add(1)
+		c.closeLocked()
+		c.out = nil
+	}
 }
 
 func appendEvent(b []byte, zxid int64, typ wire.EventType, path string) []byte {

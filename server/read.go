@@ -44,6 +44,14 @@ func (r *readCall) look(path string, perm int32) bool {
 	return false
 }
 
+// watch registers a watch, unless the connection has as many as it may have. Then the request fails.
+func (r *readCall) watch(path string, k watch.Kind) {
+	if !r.watches.Add(r.conn, path, k, r.conn.srv.cfg.Limits.Watches) {
+		r.conn.srv.stats.watches.Add(1)
+		r.err = wire.ErrThrottled
+	}
+}
+
 func runExists(r *readCall) {
 	req := r.req.(*wire.PathWatchRequest)
 	if strings.IndexByte(req.Path, 0) >= 0 {
@@ -52,7 +60,7 @@ func runExists(r *readCall) {
 	}
 	ok := r.look(req.Path, wire.PermRead)
 	if req.Watch && (ok || r.err == wire.ErrNoNode) {
-		r.watches.Add(r.conn, req.Path, watch.Data)
+		r.watch(req.Path, watch.Data)
 	}
 	r.reply = replyStat
 }
@@ -60,7 +68,7 @@ func runExists(r *readCall) {
 func runGetData(r *readCall) {
 	req := r.req.(*wire.PathWatchRequest)
 	if r.look(req.Path, wire.PermRead) && req.Watch {
-		r.watches.Add(r.conn, req.Path, watch.Data)
+		r.watch(req.Path, watch.Data)
 	}
 	r.reply = replyData
 }
@@ -78,7 +86,7 @@ func runGetChildren2(r *readCall) {
 func (r *readCall) children() {
 	req := r.req.(*wire.PathWatchRequest)
 	if r.look(req.Path, wire.PermRead) && req.Watch {
-		r.watches.Add(r.conn, req.Path, watch.Child)
+		r.watch(req.Path, watch.Child)
 	}
 }
 
@@ -137,14 +145,14 @@ func runSetWatches(r *readCall) {
 		case n.Stat().Mzxid > req.RelativeZxid:
 			fire(wire.EventDataChanged, p)
 		default:
-			r.watches.Add(r.conn, p, watch.Data)
+			r.watch(p, watch.Data)
 		}
 	}
 	for _, p := range req.Exist {
 		if r.tree.Node(p) != nil {
 			fire(wire.EventCreated, p)
 		} else {
-			r.watches.Add(r.conn, p, watch.Data)
+			r.watch(p, watch.Data)
 		}
 	}
 	for _, p := range req.Child {
@@ -154,14 +162,14 @@ func runSetWatches(r *readCall) {
 		case n.Stat().Pzxid > req.RelativeZxid:
 			fire(wire.EventChildrenChanged, p)
 		default:
-			r.watches.Add(r.conn, p, watch.Child)
+			r.watch(p, watch.Child)
 		}
 	}
 	for _, p := range req.Persistent {
-		r.watches.Add(r.conn, p, watch.Persistent)
+		r.watch(p, watch.Persistent)
 	}
 	for _, p := range req.Recursive {
-		r.watches.Add(r.conn, p, watch.Recursive)
+		r.watch(p, watch.Recursive)
 	}
 }
 
@@ -169,9 +177,9 @@ func runAddWatch(r *readCall) {
 	req := r.req.(*wire.AddWatchRequest)
 	switch req.Mode {
 	case wire.WatchPersistent:
-		r.watches.Add(r.conn, req.Path, watch.Persistent)
+		r.watch(req.Path, watch.Persistent)
 	case wire.WatchPersistentRecursive:
-		r.watches.Add(r.conn, req.Path, watch.Recursive)
+		r.watch(req.Path, watch.Recursive)
 	default:
 		r.err = wire.ErrMarshalling
 	}

@@ -329,12 +329,13 @@ func (s *Server) accept(ln net.Listener) error {
 	}
 }
 
-// admit counts a connection, unless its address has too many.
+// admit counts a connection, unless there are too many.
 func (s *Server) admit(c *conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	h := host(c.nc.RemoteAddr())
-	if s.conns == nil || s.cfg.MaxConnectionsPerAddress > 0 && s.perHost[h] >= s.cfg.MaxConnectionsPerAddress {
+	if why := s.refusal(h); why != "" {
+		s.log.Debug("connection refused", "remote", c.remote, "cause", why)
 		s.stats.rejected.Add(1)
 		return false
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,15 +31,18 @@ func (n *sessionCounter) next() int64 { return n.last.Add(1) }
 // open takes the first frame: a four-letter word, or the connect request. It tells whether a session is attached and
 // answered.
 func (c *conn) open() bool {
-	if c.nc.SetReadDeadline(time.Now().Add(handshakeTimeout)) != nil {
+	if c.nc.SetReadDeadline(time.Now().Add(c.srv.cfg.Limits.Handshake)) != nil {
 		return false
 	}
-	if err := c.startTLS(); err != nil {
+	err := c.startTLS()
+	if err != nil {
 		c.srv.log.Debug("connection refused", "remote", c.remote, "cause", err)
+		c.countLate(err)
 		return false
 	}
 	head, err := c.br.Peek(4)
 	if err != nil {
+		c.countLate(err)
 		return false
 	}
 	if word := string(head); isFourLetterWord(word) {
@@ -47,6 +51,7 @@ func (c *conn) open() bool {
 	}
 	frame, err := c.readFrame()
 	if err != nil {
+		c.countLate(err)
 		return false
 	}
 	var req wire.ConnectRequest
@@ -60,6 +65,13 @@ func (c *conn) open() bool {
 		return false
 	}
 	return c.nc.SetReadDeadline(time.Time{}) == nil
+}
+
+// countLate counts a handshake that took too long.
+func (c *conn) countLate(err error) {
+	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) {
+		c.srv.stats.late.Add(1)
+	}
 }
 
 var (
@@ -110,7 +122,7 @@ func (c *conn) attach(req *wire.ConnectRequest) error {
 
 // handshake proposes the transaction that makes or re-attaches a session, and waits for its result.
 func (c *conn) handshake(x *tree.Txn) (tree.Result, error) {
-	wait := handshakeTimeout
+	wait := c.srv.cfg.Limits.Handshake
 	if !c.srv.hasLeader() {
 		wait = min(wait, 4*c.srv.cfg.ElectionTimeout) // one may be about to be elected; else the client tries another server
 	}

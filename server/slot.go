@@ -105,6 +105,7 @@ func (s *slot) confirm() {
 	for c.ran > 0 && !c.queue.at(0).held {
 		s := c.queue.at(0)
 		c.out = append(c.out, s.buf...)
+		c.behind -= len(s.buf)
 		c.ran--
 		c.popLocked(s)
 	}
@@ -125,13 +126,18 @@ func (c *conn) runLocked() {
 			c.closeLocked()
 			return
 		}
-		if c.ran > 0 || s.held {
-			s.buf = c.appendReply(s.buf, s)
-			c.ran++
-			continue
+		if c.boundLocked(); c.closed {
+			return
 		}
-		c.out = c.appendReply(c.out, s)
-		c.popLocked(s)
+		if c.ran > 0 || s.held {
+			before := len(s.buf)
+			s.buf = c.appendReply(s.buf, s)
+			c.behind += len(s.buf) - before
+			c.ran++
+		} else {
+			c.out = c.appendReply(c.out, s)
+			c.popLocked(s)
+		}
 	}
 }
 
@@ -174,13 +180,4 @@ func (c *conn) popLocked(s *slot) {
 	if s.last {
 		c.last = true
 	}
-}
-
-// eventsLocked returns the buffer that an event is to be appended to: behind the answers of all requests that have
-// been carried out.
-func (c *conn) eventsLocked() *[]byte {
-	if c.ran > 0 {
-		return &c.queue.at(c.ran - 1).buf
-	}
-	return &c.out
 }

@@ -86,6 +86,7 @@ func (s *connStats) answered(sl *slot, now time.Time) {
 // serverStats are the numbers of a server beside those of its connections.
 type serverStats struct {
 	rejected, cut, expired, authFailed atomic.Int64
+	frames, held, late, watches        atomic.Int64 // what exceeded a limit
 
 	// Guarded by Server.mu: of the connections that have ended.
 	all, shown traffic
@@ -130,6 +131,7 @@ type facts struct {
 	latencyMin, latencyMax             int64   // ms
 	latencyAvg                         float64 // ms
 	rejected, cut, expired, authFailed int64
+	frames, held, late, watchesRefused int64
 	allRequests, allEvents             int64 // since the start
 	requestSeconds                     float64
 }
@@ -144,6 +146,7 @@ func (s *Server) facts() (f facts) {
 	f.leads, f.leaderKnown = ok && id == s.cfg.ID, ok
 	f.uptime = time.Since(s.started)
 	f.rejected, f.cut, f.expired, f.authFailed = s.stats.rejected.Load(), s.stats.cut.Load(), s.stats.expired.Load(), s.stats.authFailed.Load()
+	f.frames, f.held, f.late, f.watchesRefused = s.stats.frames.Load(), s.stats.held.Load(), s.stats.late.Load(), s.stats.watches.Load()
 
 	conns := s.connections()
 	s.mu.Lock()

@@ -153,7 +153,7 @@ func (c *conn) startTLS() error {
 		return nil
 	}
 	tc := tls.Server(&peekedConn{Conn: c.nc, r: c.br}, cfg)
-	ctx, cancel := context.WithTimeout(context.Background(), handshakeTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), c.srv.cfg.Limits.Handshake)
 	defer cancel()
 	if err := tc.HandshakeContext(ctx); err != nil {
 		return fmt.Errorf("TLS handshake: %w", err)

@@ -39,11 +39,16 @@ func New[W comparable]() *Table[W] {
 	}
 }
 
-// Add adds a watch. One that is there already stays.
-func (t *Table[W]) Add(w W, path string, k Kind) {
+// Add adds a watch. One that is there already stays. It refuses to let w watch more than limit paths.
+func (t *Table[W]) Add(w W, path string, k Kind, limit int) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.set(w, path, t.paths[path].get(w)|k)
+	was := t.paths[path].get(w)
+	if was == 0 && len(t.watchers[w]) >= limit {
+		return false
+	}
+	t.set(w, path, was|k)
+	return true
 }
 
 // set makes the watches of w on path be exactly those of kinds.

@@ -61,8 +61,8 @@ func TestFire(t *testing.T) {
 	} {
 		table := watch.New[string]()
 		for _, k := range all {
-			table.Add(names[k], "/a/b", k)
-			table.Add(names[k], "/a/b", k) // once more is the same
+			table.Add(names[k], "/a/b", k, 1<<30)
+			table.Add(names[k], "/a/b", k, 1<<30) // once more is the same
 		}
 		if got := strings.Join(fire(t, table, c.typ, c.path), " "); got != c.got {
 			t.Errorf("%v of %s was delivered to %q, want %q", c.typ, c.path, got, c.got)
@@ -84,10 +84,10 @@ func TestFire(t *testing.T) {
 func TestFire_Trap14_Trap16_OneCopyEach(t *testing.T) {
 	table := watch.New[string]()
 	for _, k := range []watch.Kind{watch.Data, watch.Child, watch.Persistent, watch.Recursive} {
-		table.Add("w", "/a/b", k)
+		table.Add("w", "/a/b", k, 1<<30)
 	}
-	table.Add("w", "/a", watch.Recursive)
-	table.Add("w", "/", watch.Recursive)
+	table.Add("w", "/a", watch.Recursive, 1<<30)
+	table.Add("w", "/", watch.Recursive, 1<<30)
 	for _, typ := range []wire.EventType{created, changed, deleted, deleted, children, created} {
 		if got := fire(t, table, typ, "/a/b"); len(got) != 1 {
 			t.Errorf("%v was delivered %d times", typ, len(got))
@@ -112,8 +112,8 @@ func TestRemove_Trap19(t *testing.T) {
 	for i, k := range kinds {
 		for j, typ := range append(one, wire.WatcherAny) {
 			table := watch.New[string]()
-			table.Add("w", "/a", k)
-			table.Add("other", "/a", k)
+			table.Add("w", "/a", k, 1<<30)
+			table.Add("other", "/a", k, 1<<30)
 			want := i == j || typ == wire.WatcherAny
 			if got := table.Check("w", "/a", typ); got != want {
 				t.Errorf("Check(%d) with kind %d = %v, want %v", typ, k, got, want)
@@ -130,7 +130,7 @@ func TestRemove_Trap19(t *testing.T) {
 		}
 	}
 	table := watch.New[string]()
-	table.Add("w", "/a/b", watch.Recursive)
+	table.Add("w", "/a/b", watch.Recursive, 1<<30)
 	for _, path := range []string{"/a", "/a/b/c", "/a/b/"} {
 		if table.Check("w", path, wire.WatcherAny) || table.Remove("w", path, wire.WatcherAny) {
 			t.Errorf("a watch at /a/b was found at %s", path)
@@ -145,8 +145,8 @@ func TestRemove_Trap19(t *testing.T) {
 func TestDrop_Trap20(t *testing.T) {
 	table := watch.New[string]()
 	for i := range 100 {
-		table.Add("w", fmt.Sprint("/", i), watch.Data|watch.Recursive)
-		table.Add("v", fmt.Sprint("/", i), watch.Child)
+		table.Add("w", fmt.Sprint("/", i), watch.Data|watch.Recursive, 1<<30)
+		table.Add("v", fmt.Sprint("/", i), watch.Child, 1<<30)
 	}
 	if table.Len("w") != 100 || table.Counts().Watches != 300 {
 		t.Errorf("Len = %d, Counts = %+v", table.Len("w"), table.Counts())
@@ -163,10 +163,10 @@ func TestDrop_Trap20(t *testing.T) {
 
 func TestCounts(t *testing.T) {
 	table := watch.New[string]()
-	table.Add("v", "/b", watch.Data)
-	table.Add("v", "/a", watch.Persistent)
-	table.Add("w", "/a", watch.Recursive)
-	table.Add("u", "/c", watch.Child)
+	table.Add("v", "/b", watch.Data, 1<<30)
+	table.Add("v", "/a", watch.Persistent, 1<<30)
+	table.Add("w", "/a", watch.Recursive, 1<<30)
+	table.Add("u", "/c", watch.Child, 1<<30)
 	if got, want := table.Counts(), (watch.Counts{Watches: 5, DataWatchers: 2, DataPaths: 2, DataWatches: 3}); got != want {
 		t.Errorf("Counts = %+v, want %+v", got, want)
 	}
@@ -177,7 +177,7 @@ func TestCounts(t *testing.T) {
 	for path, watchers := range table.ByPath() {
 		slices.Sort(watchers)
 		paths = append(paths, fmt.Sprint(path, watchers))
-		table.Add("w", "/new", watch.Data) // the range holds no lock
+		table.Add("w", "/new", watch.Data, 1<<30) // the range holds no lock
 	}
 	if got := strings.Join(paths, " "); got != "/a[v w] /b[v]" {
 		t.Errorf("ByPath: %s", got)
@@ -237,7 +237,7 @@ func TestTable_AgainstModel(t *testing.T) {
 			switch k := r.IntN(10); {
 			case k < 5:
 				kind := watch.Kind(1 << r.IntN(4))
-				table.Add(w, path, kind)
+				table.Add(w, path, kind, 1<<30)
 				m[key] |= kind
 			case k < 6:
 				if got := table.Remove(w, path, wire.WatcherAny); got != (m[key] != 0) {
@@ -277,7 +277,7 @@ func TestTable_AtOnce(t *testing.T) {
 			r := rand.New(rand.NewPCG(uint64(w), 4))
 			for range 500 {
 				path := fmt.Sprint("/", r.IntN(5))
-				table.Add(w, path, watch.Kind(1<<r.IntN(4)))
+				table.Add(w, path, watch.Kind(1<<r.IntN(4)), 1<<30)
 				table.Fire(deleted, path+"/x", func(int, wire.EventType, string) {})
 				table.Remove(w, path, wire.WatcherType(1+r.IntN(5)))
 				table.Counts()
@@ -297,10 +297,10 @@ func BenchmarkFire_Nobody(b *testing.B) {
 		b.Run(fmt.Sprintf("recursive=%v", recursive), func(b *testing.B) {
 			table := watch.New[int]()
 			for i := range 100_000 {
-				table.Add(i, fmt.Sprintf("/other/n%07d", i), watch.Data)
+				table.Add(i, fmt.Sprintf("/other/n%07d", i), watch.Data, 1<<30)
 			}
 			if recursive {
-				table.Add(1, "/elsewhere", watch.Recursive)
+				table.Add(1, "/elsewhere", watch.Recursive, 1<<30)
 			}
 			b.ReportAllocs()
 			for b.Loop() {
@@ -317,7 +317,7 @@ func BenchmarkFire_All(b *testing.B) {
 		b.StopTimer()
 		table := watch.New[int]()
 		for i := range n {
-			table.Add(i, "/a", watch.Data)
+			table.Add(i, "/a", watch.Data, 1<<30)
 		}
 		b.StartTimer()
 		got := 0
@@ -346,7 +346,7 @@ func BenchmarkAdd(b *testing.B) {
 	for b.Loop() {
 		table = watch.New[int]()
 		for i, path := range paths {
-			table.Add(i/10, path, watch.Data)
+			table.Add(i/10, path, watch.Data, 1<<30)
 		}
 	}
 	b.ReportMetric(float64(heap()-before)/float64(len(paths)), "B/watch")
