@@ -66,6 +66,11 @@ func newServeOptions() *serveOptions {
 	fs.DurationVar(&cfg.ContainerInterval, "container-interval", 0, "how often empty containers are removed (default 1m)")
 	fs.Int64Var(&cfg.SnapshotBytes, "snapshot-bytes", 0, "`bytes` of log between two snapshots (default 64 MiB)")
 	fs.IntVar(&cfg.MaxFrame, "max-frame", 0, "longest request taken, in `bytes` (default 1048575)")
+	fs.IntVar(&cfg.Limits.Connections, "max-connections", 0, "connections in all, 0: by the limit of open files")
+	fs.IntVar(&cfg.Limits.InFlight, "max-in-flight", 0, "requests of a connection in work at once (default 1000)")
+	fs.IntVar(&cfg.Limits.Unread, "max-unread", 0, "`bytes` that may wait for a client that does not read (default 64 MiB)")
+	fs.IntVar(&cfg.Limits.Watches, "max-watches", 0, "paths that a connection may watch (default 500000)")
+	fs.DurationVar(&cfg.Limits.Handshake, "handshake-timeout", 0, "how long a new connection may take to begin a session (default 10s)")
 	fs.IntVar(&cfg.MaxConnectionsPerAddress, "max-connections-per-address", 0, "connections from one address, 0: no limit")
 	fs.BoolVar(&cfg.ExtendedTypes, "extended-types", false, "allow nodes with a time to live")
 	fs.BoolVar(&cfg.EnforceQuota, "enforce-quota", false, "let hard quotas refuse what would exceed them")
@@ -124,7 +129,8 @@ func (o *serveOptions) complete(e env) (err error) {
 		}
 	}
 	// A zero that means "default" in Config must not be asked for in so many words, and then silently mean something else.
-	for _, name := range []string{"id", "data", "listen", "min-session-timeout", "max-session-timeout", "tick", "election-timeout", "container-interval", "snapshot-bytes", "max-frame"} {
+	for _, name := range []string{"id", "data", "listen", "min-session-timeout", "max-session-timeout", "tick", "election-timeout", "container-interval", "snapshot-bytes", "max-frame",
+		"max-in-flight", "max-unread", "max-watches", "handshake-timeout"} {
 		if v := o.fs.Lookup(name).Value.String(); given[name] && (v == "" || v == "0" || v == "0s") {
 			return fmt.Errorf("--%s %q: not a value to serve with", name, v)
 		}
@@ -226,6 +232,16 @@ func (o *serveOptions) defaultOf(name string) string {
 		return fmt.Sprint(cfg.SnapshotBytes)
 	case "max-frame":
 		return fmt.Sprint(cfg.MaxFrame)
+	case "max-connections":
+		return fmt.Sprint(cfg.Limits.Connections)
+	case "max-in-flight":
+		return fmt.Sprint(cfg.Limits.InFlight)
+	case "max-unread":
+		return fmt.Sprint(cfg.Limits.Unread)
+	case "max-watches":
+		return fmt.Sprint(cfg.Limits.Watches)
+	case "handshake-timeout":
+		return cfg.Limits.Handshake.String()
 	}
 	return o.fs.Lookup(name).Value.String()
 }

@@ -22,7 +22,7 @@ type zooFile struct {
 
 // sameMeaning are the keys whose values are a flag's as they stand.
 var sameMeaning = map[string]string{
-	"maxClientCnxns": "max-connections-per-address", "4lw.commands.whitelist": "4lw-whitelist", "extendedTypesEnabled": "extended-types",
+	"maxClientCnxns": "max-connections-per-address", "maxCnxns": "max-connections", "4lw.commands.whitelist": "4lw-whitelist", "extendedTypesEnabled": "extended-types",
 	"enforceQuota": "enforce-quota", "jute.maxbuffer": "max-frame", "DigestAuthenticationProvider.superDigest": "super-digest",
 }
 
