@@ -103,10 +103,10 @@ func (s *Server) writeSummary(b *bytes.Buffer) {
 	fmt.Fprintf(b, "Latency min/avg/max: %d/%s/%d\n", f.latencyMin, decimal(f.latencyAvg), f.latencyMax)
 	fmt.Fprintf(b, "Received: %d\nSent: %d\nConnections: %d\nOutstanding: %d\n", f.received, f.sent, f.connections, f.outstanding)
 	fmt.Fprintf(b, "Zxid: 0x%x\nMode: %s\n", f.zxid, s.mode())
-	if s.mode() == "leader" {
+	fmt.Fprintf(b, "Node count: %d\n", f.tree.Nodes)
+	if s.mode() == "leader" { // behind all else: go-zookeeper parses the lines above as one block
 		b.WriteString("Proposal sizes last/min/max: -1/-1/-1\n")
 	}
-	fmt.Fprintf(b, "Node count: %d\n", f.tree.Nodes)
 }
 
 func decimal(f float64) string { return strconv.FormatFloat(f, 'f', 4, 64) }
