@@ -2,6 +2,7 @@ package client
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -134,6 +135,8 @@ type call struct {
 
 	err   error // the waiter's: why there is no answer
 	maybe bool  // the waiter's: it may have been carried out all the same
+
+	ctx   context.Context // the waiter's, for the hook; both only if there is one
 	began time.Time
 }
 

@@ -302,7 +302,7 @@ func TestHooks(t *testing.T) {
 		if len(connects) != 1 || connects[0] != nil {
 			t.Errorf("connects = %v", connects)
 		}
-		if len(requests) != 1 || requests[0] != (client.RequestInfo{Op: "getData", Path: "/app/x", Duration: time.Second, Err: client.ErrNoNode}) {
+		if len(requests) != 1 || requests[0] != (client.RequestInfo{Context: t.Context(), Session: sessionID, Op: "getData", Path: "/app/x", Duration: time.Second, Err: client.ErrNoNode}) {
 			t.Errorf("requests = %+v", requests)
 		}
 	})

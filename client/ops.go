@@ -56,7 +56,10 @@ func (s *Session) failure(k *call, shown string) error {
 		err = k.rep.code
 	}
 	if hook := s.s.core.cfg.Hooks.Request; hook != nil {
-		hook(RequestInfo{Op: k.req.op.String(), Path: k.req.path, Duration: time.Since(k.began), Err: err})
+		hook(RequestInfo{
+			Context: k.ctx, Session: s.s.id, Op: k.req.op.String(), Path: k.req.path,
+			Duration: time.Since(k.began), Err: err, MaybeApplied: k.maybe,
+		})
 	}
 	if err == nil {
 		return nil

@@ -165,6 +165,9 @@ func (s *session) run(ctx context.Context, calls ...*call) {
 		if k.reg != nil {
 			s.watches.announce(k.reg.key)
 		}
+		if s.core.cfg.Hooks.Request != nil {
+			k.ctx = ctx
+		}
 	}
 	for len(calls) > 0 {
 		c, err := s.connection(ctx)
@@ -281,7 +284,7 @@ func (s *session) release(k *call) {
 	if k.owners.Add(-1) > 0 {
 		return
 	}
-	k.req, k.rep, k.reg, k.out, k.err, k.maybe = request{}, reply{}, nil, 0, nil, false
+	k.req, k.rep, k.reg, k.ctx, k.out, k.err, k.maybe = request{}, reply{}, nil, nil, 0, nil, false
 	k.state.Store(callWaiting)
 	s.core.calls.Put(k)
 }
