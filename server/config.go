@@ -78,6 +78,9 @@ type Config struct {
 	// FourLetterWords are the four-letter words answered, "*" for all of them. Default srvr, isro and ruok.
 	FourLetterWords []string
 
+	// Lab is for tests.
+	Lab Lab
+
 	// Logger gets one line per change of state. Default: silent.
 	Logger *slog.Logger
 }

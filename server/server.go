@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -45,7 +46,7 @@ type Server struct {
 	cancel context.CancelFunc // ends the loops
 	loops  *errgroup.Group    // share a fate: when one fails the server stops
 	wg     sync.WaitGroup     // the goroutines of connections
-	close  sync.Once
+	ending atomic.Bool        // somebody closes it
 	closed chan struct{}
 	err    error // of Close
 
@@ -142,11 +143,14 @@ func (s *Server) listen() (err error) {
 			peer, dial = securePeers(cfg.PeerTLS, peer, dial)
 		}
 	}
-	store := storage.Memory(cfg.ID)
+	store := cfg.Lab.Memory.open(cfg.ID)
 	if cfg.Data != "" {
 		if store, err = storage.Open(cfg.Data, cfg.ID, storage.Options{}); err != nil {
 			return err
 		}
+	}
+	if cfg.Lab.BeforeStore != nil {
+		store.BeforeStore(cfg.Lab.BeforeStore)
 	}
 	var peers []replica.Peer
 	for _, id := range peerIDs(cfg.Peers) {
@@ -220,8 +224,7 @@ func (s *Server) Close() error { return s.stop(s.replica.Close) }
 func (s *Server) Kill() error { return s.stop(s.replica.Kill) }
 
 func (s *Server) stop(stopReplica func() error) error {
-	s.close.Do(func() {
-		defer close(s.closed)
+	if s.ending.CompareAndSwap(false, true) { // not a sync.Once: waiting for a lock would stop the clock of testing/synctest
 		s.cancel()
 		err := s.closeListeners()
 		if s.admin != nil {
@@ -241,7 +244,8 @@ func (s *Server) stop(stopReplica func() error) error {
 		}
 		s.wg.Wait()
 		s.err = err
-	})
+		close(s.closed)
+	}
 	<-s.closed
 	return s.err
 }

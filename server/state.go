@@ -34,6 +34,9 @@ type state struct {
 // Apply carries out the transactions of one entry, on every server alike; answers and events go to the connections
 // that are here.
 func (st *state) Apply(now int64, batches []replica.Batch) {
+	if wait := st.srv.cfg.Lab.BeforeApply; wait != nil {
+		wait()
+	}
 	st.mu.Lock()
 	for _, b := range batches {
 		for i, cmd := range b.Commands() {

@@ -156,7 +156,7 @@ func (r *Replica) supervise() {
 // answers all that they wait for (a leader without a network steps down within its lease), which it does not once it is shut down.
 func (r *Replica) shutdown(clean bool) error {
 	var err error
-	r.stop.Do(func() {
+	if r.stopped.CompareAndSwap(false, true) { // not a sync.Once: whoever waits for a lock stops the clock of testing/synctest
 		cause := context.Cause(r.closing)
 		if errors.Is(cause, ErrClosed) {
 			cause = nil
@@ -177,7 +177,7 @@ func (r *Replica) shutdown(clean bool) error {
 		}
 		r.err = cause
 		close(r.done)
-	})
+	}
 	<-r.done
 	return err
 }

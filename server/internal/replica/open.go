@@ -51,7 +51,7 @@ type Replica struct {
 	closing context.Context // ends when the replica begins to stop
 	cancel  context.CancelCauseFunc
 	loops   sync.WaitGroup
-	stop    sync.Once
+	stopped atomic.Bool // somebody shuts it down
 	done    chan struct{}
 	err     error // set before done is closed
 }

@@ -19,6 +19,35 @@ func Memory(id uint64) *Store {
 	}
 }
 
+// Restarted returns the store in memory of a member that has stopped as its next start finds it.
+func (s *Store) Restarted() *Store {
+	next := *s
+	if d, ok := s.log.(delayedLog); ok {
+		next.log = d.Log
+	}
+	next.incarnation = max(uint64(time.Now().UnixNano()), s.incarnation+1)
+	return &next
+}
+
+// BeforeStore has f called before each write to the log: it waits as a slow disk would. It is for tests, and to be
+// called before the store is used.
+func (s *Store) BeforeStore(f func()) { s.log = delayedLog{s.log, f} }
+
+type delayedLog struct {
+	Log
+	before func()
+}
+
+func (l delayedLog) StoreLog(e *raft.Log) error {
+	l.before()
+	return l.Log.StoreLog(e)
+}
+
+func (l delayedLog) StoreLogs(entries []*raft.Log) error {
+	l.before()
+	return l.Log.StoreLogs(entries)
+}
+
 // memLog is a log in memory, without gaps.
 type memLog struct {
 	mu    sync.RWMutex // guards first, logs and bytes
