@@ -1,9 +1,6 @@
 package servertest
 
 import (
-	"context"
-	"errors"
-	"net"
 	"slices"
 	"sync"
 	"testing"
@@ -16,37 +13,41 @@ import (
 // Cluster is an ensemble of servers in this process, over real TCP.
 type Cluster struct {
 	Servers []*Server // number i+1 at index i
-	net     *network
+	links   *links
 	fail    func(format string, args ...any)
 }
 
 // NewCluster starts an ensemble of n servers and waits until all of them serve. They are closed when the test ends.
 func NewCluster(t testing.TB, n int, o ...Option) *Cluster {
 	t.Helper()
-	c := &Cluster{net: newNetwork(), fail: fatalf(t)}
+	c := &Cluster{fail: fatalf(t)}
 	peers := make(map[uint64]string)
-	ports := make(map[uint64]net.Listener)
-	for i := range n {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatalf("servertest: %v", err)
-		}
-		id := uint64(i + 1)
-		peers[id], ports[id] = ln.Addr().String(), ln
-	}
+	var net network
 	for i := range n {
 		s := newServer(o, c.fail)
 		s.id = uint64(i + 1)
 		if s.opts.disk {
 			s.data = t.TempDir()
 		}
-		first := ports[s.id]
+		if net == nil {
+			net, c.links = s.net, newLinks(s.net, peers)
+		}
+		s.net = net
+		first, err := net.listen("127.0.0.1:0")
+		if err != nil {
+			t.Fatalf("servertest: %v", err)
+		}
+		peers[s.id] = first.Addr().String()
 		s.member = func(cfg *server.Config) (err error) {
-			cfg.Peers, cfg.DialPeer = peers, c.net.dialer(s.id, peers)
-			if cfg.PeerListener, first = first, nil; cfg.PeerListener == nil {
-				cfg.PeerListener, err = listen(peers[s.id])
+			cfg.Peers, cfg.DialPeer = peers, c.links.dialer(s.id)
+			ln := first
+			if first = nil; ln == nil {
+				if ln, err = net.listen(peers[s.id]); err != nil {
+					return err
+				}
 			}
-			return err
+			cfg.PeerListener = c.links.listen(s.id, ln)
+			return nil
 		}
 		c.Servers = append(c.Servers, s)
 	}
@@ -62,7 +63,7 @@ func NewCluster(t testing.TB, n int, o ...Option) *Cluster {
 
 // close stops all servers at once: one by one each would hand its lead to the next.
 func (c *Cluster) close() {
-	c.net.heal()
+	c.links.heal()
 	var wg sync.WaitGroup
 	for _, s := range c.Servers {
 		wg.Go(s.Close)
@@ -82,7 +83,7 @@ func (c *Cluster) Addrs() []string {
 // Dial connects a client that knows all servers.
 func (c *Cluster) Dial(t testing.TB, o ...func(*client.Config)) *client.Client {
 	t.Helper()
-	return dial(t, c.Addrs(), o)
+	return dial(t, c.Servers[0].net, c.Addrs(), o)
 }
 
 // Leader returns the server that leads, by the word of a majority of those that run, and waits until there is one.
@@ -122,94 +123,39 @@ func (c *Cluster) KillLeader() *Server {
 // Expire ends the present session of cl, as Server.Expire does, through a server that runs.
 func (c *Cluster) Expire(cl *client.Client) { c.Leader().Expire(cl) }
 
-// Partition cuts the servers at the indices a off from those at the indices b, in both directions. Clients reach all
-// of them as before.
+// Partition cuts the servers at the indices a off from those at the indices b, in both directions: their connections
+// break, and new ones are refused. Clients reach all of them as before.
 func (c *Cluster) Partition(a, b []int) {
+	c.each(a, b, func(i, j uint64) { c.links.cut(i, j) })
+}
+
+// PartitionOneWay loses everything that the servers at the indices from send to those at the indices to, until Heal. The
+// other direction works as far as a connection can that hears no answer; new connections come about in neither. What
+// was lost is sent once more after Heal, as TCP does.
+func (c *Cluster) PartitionOneWay(from, to []int) {
+	c.each(from, to, func(i, j uint64) { c.links.way(i, j).gate.shut() })
+}
+
+func (c *Cluster) each(a, b []int, f func(i, j uint64)) {
 	for _, i := range a {
 		for _, j := range b {
-			c.net.cut(c.Servers[i].id, c.Servers[j].id)
+			if i != j {
+				f(c.Servers[i].id, c.Servers[j].id)
+			}
+		}
+	}
+}
+
+// Lag makes everything between the server at an index and the others take d longer, in both directions. With less than
+// an election timeout it stays a follower, whose reads are older than the leader's by d. 0 ends it.
+func (c *Cluster) Lag(server int, d time.Duration) {
+	for _, other := range c.Servers {
+		if id := c.Servers[server].id; other.id != id {
+			c.links.way(id, other.id).lag.Store(int64(d))
+			c.links.way(other.id, id).lag.Store(int64(d))
 		}
 	}
 }
 
 // Heal ends all partitions.
-func (c *Cluster) Heal() { c.net.heal() }
-
-// network is what connects the peers of a cluster. Every link is dialled by one of its ends, so cutting what is dialled
-// cuts everything.
-type network struct {
-	mu    sync.Mutex // guards the fields below
-	cuts  map[[2]uint64]bool
-	links map[net.Conn][2]uint64
-}
-
-func newNetwork() *network {
-	return &network{cuts: make(map[[2]uint64]bool), links: make(map[net.Conn][2]uint64)}
-}
-
-func pair(a, b uint64) [2]uint64 { return [2]uint64{min(a, b), max(a, b)} }
-
-var errCut = errors.New("servertest: this link is cut")
-
-func (n *network) dialer(from uint64, peers map[uint64]string) server.DialFunc {
-	return func(ctx context.Context, addr string) (net.Conn, error) {
-		var to uint64
-		for id, a := range peers {
-			if a == addr {
-				to = id
-			}
-		}
-		p := pair(from, to)
-		n.mu.Lock()
-		cut := n.cuts[p]
-		n.mu.Unlock()
-		if cut {
-			return nil, errCut
-		}
-		var d net.Dialer
-		nc, err := d.DialContext(ctx, "tcp", addr)
-		if err != nil {
-			return nil, err
-		}
-		n.mu.Lock()
-		defer n.mu.Unlock()
-		if n.cuts[p] {
-			nc.Close()
-			return nil, errCut
-		}
-		l := &link{Conn: nc, net: n}
-		n.links[l] = p
-		return l, nil
-	}
-}
-
-func (n *network) cut(a, b uint64) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.cuts[pair(a, b)] = true
-	for l, p := range n.links {
-		if p == pair(a, b) {
-			l.(*link).Conn.Close()
-		}
-	}
-}
-
-func (n *network) heal() {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	clear(n.cuts)
-}
-
-// link is a connection between two peers.
-type link struct {
-	net.Conn
-	net *network
-}
-
-// Close closes the connection and forgets it.
-func (l *link) Close() error {
-	l.net.mu.Lock()
-	delete(l.net.links, l)
-	l.net.mu.Unlock()
-	return l.Conn.Close()
-}
+func (c *Cluster) Heal() { c.links.heal() }

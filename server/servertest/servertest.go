@@ -6,7 +6,7 @@
 //	srv.Expire(c)                // its session ends now
 //	srv.Inject(servertest.DropReply("create", 1))
 //	srv.Kill()                   // as by SIGKILL
-//	srv.Restart()                // needs OnDisk
+//	srv.Restart()                // with what it had stored
 //
 // Everything may be used from several goroutines, and tests may run in parallel: each has servers of its own.
 package servertest
@@ -19,6 +19,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,10 +36,16 @@ type Option func(*options)
 type options struct {
 	config []func(*server.Config)
 	disk   bool
+	pipes  bool
 }
 
-// OnDisk keeps the data in a temporary folder, so that the server can be killed and restarted.
+// OnDisk keeps the data in a temporary folder. Otherwise it is kept in memory, where a Restart finds it, too.
 func OnDisk() Option { return func(o *options) { o.disk = true } }
+
+// NoSockets connects clients and servers by buffers in this process instead of sockets, so that all of it, clusters
+// included, runs in a bubble of testing/synctest: on virtual time. Only clients made by Dial, or with DialContext in
+// their configuration, reach such a server.
+func NoSockets() Option { return func(o *options) { o.pipes = true } }
 
 // WithConfig lets f change the configuration before each start of a server.
 func WithConfig(f func(*server.Config)) Option {
@@ -57,11 +64,16 @@ type Server struct {
 	id     uint64
 	addr   string // for clients; kept over a Restart
 	data   string
+	memory server.Memory // without OnDisk
 	wire   *tap
+	disk   atomic.Int64 // what a write to the log takes longer, in nanoseconds
+	apply  gate         // shut by HoldApplies
+	net    network
 	member func(*server.Config) error // adds what a member of a cluster needs
 
-	mu      sync.Mutex // guards srv and clients
+	mu      sync.Mutex // guards the fields below
 	srv     *server.Server
+	ended   chan struct{}    // closed when srv is to end
 	clients []*client.Client // of MustDial
 	down    bool
 	cleanup []func()
@@ -104,20 +116,25 @@ func fatalf(t testing.TB) func(string, ...any) {
 }
 
 func newServer(o []Option, fail func(string, ...any)) *Server {
-	s := &Server{fail: fail, id: 1, addr: "127.0.0.1:0", wire: newTap()}
+	s := &Server{fail: fail, id: 1, addr: "127.0.0.1:0", net: sockets{}}
+	s.wire = newTap(s)
 	for _, f := range o {
 		f(&s.opts)
+	}
+	if s.opts.pipes {
+		s.net = newPipes()
 	}
 	return s
 }
 
 // start starts the server on its address, new or as before.
 func (s *Server) start() {
-	ln, err := listen(s.addr)
+	ln, err := s.net.listen(s.addr)
 	if err != nil {
 		s.fail("%v", err)
 	}
-	cfg := server.Config{ID: s.id, Data: s.data, Listener: s.wire.listen(ln), FourLetterWords: []string{"*"}}
+	ended := make(chan struct{})
+	cfg := server.Config{ID: s.id, Data: s.data, Listener: s.wire.listen(ln), FourLetterWords: []string{"*"}, Lab: s.lab(ended)}
 	if s.member != nil {
 		if err := s.member(&cfg); err != nil {
 			s.fail("%v", errors.Join(err, ln.Close()))
@@ -131,17 +148,20 @@ func (s *Server) start() {
 		s.fail("start server %d: %v", s.id, err)
 	}
 	s.mu.Lock()
-	s.srv, s.addr, s.down = srv, ln.Addr().String(), false
+	s.srv, s.addr, s.down, s.ended = srv, ln.Addr().String(), false, ended
 	s.mu.Unlock()
 }
 
-// listen takes a port; one that was in use a moment ago is waited for.
-func listen(addr string) (net.Listener, error) {
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		ln, err := net.Listen("tcp", addr)
-		if err == nil || time.Now().After(end) {
-			return ln, err
-		}
+// lab is how a server that runs until ended is slowed down.
+func (s *Server) lab(ended <-chan struct{}) server.Lab {
+	return server.Lab{
+		Memory: &s.memory,
+		BeforeStore: func() {
+			if d := time.Duration(s.disk.Load()); d > 0 {
+				pause(d, ended)
+			}
+		},
+		BeforeApply: func() { s.apply.pass(ended) },
 	}
 }
 
@@ -176,12 +196,17 @@ func (s *Server) DSN() string { return "zk://" + s.Addr() }
 // Dial connects a client, which is closed when the test ends. Options change its configuration first.
 func (s *Server) Dial(t testing.TB, o ...func(*client.Config)) *client.Client {
 	t.Helper()
-	return dial(t, []string{s.Addr()}, o)
+	return dial(t, s.net, []string{s.Addr()}, o)
 }
 
-func dial(t testing.TB, addrs []string, o []func(*client.Config)) *client.Client {
+// DialContext connects to a server, for clients that Dial does not make: it is their client.Config.DialContext.
+func (s *Server) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
+	return s.net.dial(ctx, addr)
+}
+
+func dial(t testing.TB, n network, addrs []string, o []func(*client.Config)) *client.Client {
 	t.Helper()
-	c, err := dialConfig(addrs, o)
+	c, err := dialConfig(n, addrs, o)
 	if err != nil {
 		t.Fatalf("servertest: %v", err)
 	}
@@ -189,8 +214,8 @@ func dial(t testing.TB, addrs []string, o []func(*client.Config)) *client.Client
 	return c
 }
 
-func dialConfig(addrs []string, o []func(*client.Config)) (*client.Client, error) {
-	cfg := client.Config{Servers: addrs}
+func dialConfig(n network, addrs []string, o []func(*client.Config)) (*client.Client, error) {
+	cfg := client.Config{Servers: addrs, DialContext: n.clientDialer()}
 	for _, f := range o {
 		f(&cfg)
 	}
@@ -201,7 +226,7 @@ func dialConfig(addrs []string, o []func(*client.Config)) (*client.Client, error
 
 // MustDial connects a client for an Example. Close closes it, too.
 func (s *Server) MustDial(o ...func(*client.Config)) *client.Client {
-	c, err := dialConfig([]string{s.Addr()}, o)
+	c, err := dialConfig(s.net, []string{s.Addr()}, o)
 	if err != nil {
 		s.fail("%v", err)
 	}
@@ -226,7 +251,7 @@ func (s *Server) Expire(c *client.Client) {
 }
 
 // Kill ends the server as SIGKILL would end its process: connections break, no lead is handed over, and what was not
-// synced is lost; in memory, everything.
+// synced is lost.
 func (s *Server) Kill() { s.end((*server.Server).Kill) }
 
 // Stop stops the server as SIGTERM would.
@@ -237,6 +262,9 @@ func (s *Server) end(how func(*server.Server) error) {
 	down := s.down
 	s.down = true
 	srv := s.srv
+	if srv != nil && !down {
+		close(s.ended)
+	}
 	s.mu.Unlock()
 	if down || srv == nil {
 		return
@@ -246,12 +274,9 @@ func (s *Server) end(how func(*server.Server) error) {
 	}
 }
 
-// Restart starts the server again, on its old address and data, after killing it if it still runs. It needs OnDisk. It
-// waits until the server serves; in a cluster without a majority that would be for ever, so there it does not.
+// Restart starts the server again, on its old address and with what it had stored, after killing it if it still runs.
+// It waits until the server serves; in a cluster without a majority that would be for ever, so there it does not.
 func (s *Server) Restart() {
-	if s.data == "" {
-		s.fail("Restart of a server in memory, which has forgotten everything: start it with OnDisk")
-	}
 	s.Kill()
 	s.start()
 	if s.member == nil {
@@ -268,7 +293,8 @@ func (s *Server) Close() {
 	for _, c := range clients {
 		c.Close()
 	}
-	s.wire.thaw()
+	s.Thaw()
+	s.apply.open()
 	s.Stop()
 	for _, f := range s.cleanup {
 		f()

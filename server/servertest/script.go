@@ -1,0 +1,309 @@
+package servertest
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Step is something that a Script may let happen. Server.Steps and Cluster.Steps return those of this package; a test
+// may add its own, which cancel a caller's context, say.
+type Step struct {
+	Name string
+	// Weight is how often it is drawn, in comparison with the others. 0 means 1.
+	Weight int
+	// At are the servers whose requests and replies are the moments at which a script with this step may act.
+	At []*Server
+	// Do lets it happen. It runs in the script's goroutine, while the request or reply of the moment is held.
+	Do func(m *Moment)
+}
+
+// Moment is when a script acts: when a request has come to a server, or a reply is about to leave it, or when some time
+// has passed.
+type Moment struct {
+	Server  *Server
+	Op      string // of the request; empty when just time has passed
+	Session int64  // whose request it is, 0 if Op is empty
+	Reply   bool   // not the request, but its reply
+
+	Rand *rand.Rand // for Do: what is drawn from it replays
+
+	run      *Run
+	fault    Fault
+	released bool // used by Do's goroutine
+	done     chan struct{}
+}
+
+// Let gives the request or reply a fault; Op, N and Session of it do not count. Where it comes too late, the next
+// request has it: at a reply for faults of requests, and if just time has passed.
+func (m *Moment) Let(f Fault) {
+	if m.Op != "" && !(m.Reply && f.atRequest()) {
+		m.fault = f
+		return
+	}
+	f.Op, f.N, f.Session = anyOp, 1, 0
+	m.run.undo = append(m.run.undo, m.Server.Inject(f))
+}
+
+// Resume lets the request or reply go on. Do does so when it returns.
+func (m *Moment) Resume() {
+	if !m.released {
+		m.released = true
+		close(m.done)
+	}
+}
+
+// Wait resumes, and waits for d or until the script is stopped: a Do that has shut something opens it again behind it.
+func (m *Moment) Wait(d time.Duration) {
+	m.Resume()
+	pause(d, m.run.ctx.Done())
+}
+
+// Context ends when the script is stopped.
+func (m *Moment) Context() context.Context { return m.run.ctx }
+
+// Between draws a duration, short ones as likely as long ones.
+func (m *Moment) Between(least, most time.Duration) time.Duration {
+	return between(m.Rand, least, most)
+}
+
+func between(r *rand.Rand, least, most time.Duration) time.Duration {
+	doublings := 0
+	for d := least; d < most; d *= 2 {
+		doublings++
+	}
+	return min(least<<r.IntN(doublings+1)+time.Duration(r.Int64N(int64(least))), most)
+}
+
+// String says what a script did when.
+func (m *Moment) String() string {
+	switch {
+	case m.Op == "":
+		return "after a while"
+	case m.Reply:
+		return fmt.Sprintf("at the reply to %s of %#x by server %d", m.Op, uint64(m.Session), m.Server.id)
+	}
+	return fmt.Sprintf("at %s of %#x to server %d", m.Op, uint64(m.Session), m.Server.id)
+}
+
+// wait holds whoever calls it until Do has decided, or ended is closed.
+func (m *Moment) wait(ended <-chan struct{}) Fault {
+	select {
+	case <-m.done:
+		return m.fault
+	case <-ended:
+		return Fault{Kind: RequestDropped}
+	}
+}
+
+// Happening is something that a script did.
+type Happening struct {
+	At    time.Duration // since the script began
+	Step  string
+	Where string
+}
+
+// String returns one line.
+func (h Happening) String() string { return fmt.Sprintf("%10v  %s %s", h.At, h.Step, h.Where) }
+
+// Run is a script that runs.
+type Run struct {
+	seed   uint64
+	steps  []Step
+	weight int
+	start  time.Time
+	ctx    context.Context
+	cancel context.CancelFunc
+	done   chan struct{}
+
+	// Used by the script's goroutine alone.
+	rand *rand.Rand
+	undo []func()
+
+	mu        sync.Mutex // guards the fields below
+	countdown int        // moments until the next step; 0: none is waited for
+	chosen    chan *Moment
+	trace     []Happening
+}
+
+// Script lets steps happen one after the other until the test ends or Stop is called: which ones, and at which requests,
+// replies and times, is drawn from seed. Several scripts may run at once. What a script did is in the log of a test
+// that fails.
+//
+// The same seed makes the same draws. In a bubble of testing/synctest they meet the same moments, as far as the order
+// does not hang on the scheduler.
+func Script(t testing.TB, seed uint64, steps ...Step) *Run {
+	t.Helper()
+	r := newRun(seed, steps)
+	t.Cleanup(func() {
+		r.Stop()
+		if t.Failed() {
+			t.Logf("servertest: %s", r)
+		}
+	})
+	go r.loop(-1)
+	return r
+}
+
+func newRun(seed uint64, steps []Step) *Run {
+	r := &Run{seed: seed, steps: steps, start: time.Now(), rand: rand.New(rand.NewPCG(seed, 0)), done: make(chan struct{}), chosen: make(chan *Moment, 1)}
+	r.ctx, r.cancel = context.WithCancel(context.Background())
+	for _, s := range steps {
+		r.weight += max(s.Weight, 1)
+	}
+	for _, s := range r.servers() {
+		s.wire.attend(r)
+	}
+	return r
+}
+
+func (r *Run) servers() []*Server {
+	var all []*Server
+	for _, s := range r.steps {
+		for _, srv := range s.At {
+			if !slices.Contains(all, srv) {
+				all = append(all, srv)
+			}
+		}
+	}
+	return all
+}
+
+// Stop ends the script, lets it open again what it has shut, and waits for that. It may be called more than once.
+func (r *Run) Stop() {
+	r.cancel()
+	<-r.done
+}
+
+// Injected returns how many steps the script has done or begun.
+func (r *Run) Injected() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.trace)
+}
+
+// Trace returns what the script has done so far.
+func (r *Run) Trace() []Happening {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.trace)
+}
+
+// String returns the seed and the trace.
+func (r *Run) String() string {
+	var b strings.Builder
+	trace := r.Trace()
+	fmt.Fprintf(&b, "the script of seed %d did %d steps", r.seed, len(trace))
+	for _, h := range trace {
+		fmt.Fprintf(&b, "\n%v", h)
+	}
+	return b.String()
+}
+
+// A step waits for so many moments or so long, whatever comes first.
+const (
+	momentsMax = 16
+	waitLeast  = time.Millisecond
+	waitMost   = time.Second
+)
+
+// loop does at most so many steps; any number if most is negative.
+func (r *Run) loop(most int) {
+	defer close(r.done)
+	defer func() {
+		for _, s := range r.servers() {
+			s.wire.leave(r)
+		}
+		r.disarm()
+		for _, f := range r.undo {
+			f()
+		}
+	}()
+	for n := 0; n != most && r.weight > 0; n++ {
+		s := r.draw()
+		m := r.await(1+r.rand.IntN(momentsMax), between(r.rand, waitLeast, waitMost))
+		if m == nil {
+			return
+		}
+		r.do(s, m)
+	}
+	<-r.ctx.Done()
+}
+
+func (r *Run) draw() Step {
+	n := r.rand.IntN(r.weight)
+	for _, s := range r.steps {
+		if n -= max(s.Weight, 1); n < 0 {
+			return s
+		}
+	}
+	return Step{} // not reached
+}
+
+// await waits for the nth moment from now or for d, and returns nil if the script is stopped first.
+func (r *Run) await(n int, d time.Duration) *Moment {
+	r.mu.Lock()
+	r.countdown = n
+	r.mu.Unlock()
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case m := <-r.chosen:
+		return m
+	case <-r.ctx.Done():
+		return nil
+	case <-t.C:
+	}
+	if m := r.disarm(); m != nil {
+		return m // both at once
+	}
+	m := &Moment{done: make(chan struct{})}
+	if all := r.servers(); len(all) > 0 {
+		m.Server = all[r.rand.IntN(len(all))]
+	}
+	return m
+}
+
+// disarm makes no further moment count, and returns the one that was chosen already. If the script is over, that goes on.
+func (r *Run) disarm() (m *Moment) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.countdown = 0
+	select {
+	case m = <-r.chosen:
+		if r.ctx.Err() != nil {
+			m.Resume()
+		}
+	default:
+	}
+	return m
+}
+
+// offer is called by a server at each of its moments. The one that is returned waits for the script.
+func (r *Run) offer(m Moment) *Moment {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.countdown == 0 {
+		return nil
+	}
+	if r.countdown--; r.countdown > 0 {
+		return nil
+	}
+	m.done = make(chan struct{})
+	r.chosen <- &m // has room: there is one countdown at a time
+	return &m
+}
+
+func (r *Run) do(s Step, m *Moment) {
+	defer m.Resume()
+	m.run, m.Rand = r, r.rand
+	r.mu.Lock()
+	r.trace = append(r.trace, Happening{time.Since(r.start), s.Name, m.String()})
+	r.mu.Unlock()
+	s.Do(m)
+}

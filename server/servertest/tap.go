@@ -1,0 +1,410 @@
+package servertest
+
+import (
+	"encoding/binary"
+	"errors"
+	"maps"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/docent-io/docent/internal/wire"
+)
+
+// tap sees what goes over the connections of one server's clients, and lets faults happen there.
+type tap struct {
+	srv *Server
+	way way // from the server; its gate is shut for both directions
+
+	mu       sync.Mutex // guards the fields below
+	faults   []*Fault
+	counters Counters
+	conns    map[*tapConn]struct{}
+	late     map[int64][][]byte // requests to be carried out when their session is back
+	scripts  []*Run
+}
+
+func newTap(s *Server) *tap {
+	return &tap{srv: s, counters: Counters{Requests: make(map[string]int)}, conns: make(map[*tapConn]struct{}), late: make(map[int64][][]byte)}
+}
+
+func (t *tap) listen(ln net.Listener) net.Listener { return &tapListener{Listener: ln, tap: t} }
+
+func (t *tap) all() []*tapConn {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Collect(maps.Keys(t.conns))
+}
+
+func (t *tap) cut() {
+	for _, c := range t.all() {
+		c.Conn.Close()
+	}
+}
+
+// sessions returns the sessions that are attached here, in order.
+func (t *tap) sessions() []int64 {
+	var ids []int64
+	for _, c := range t.all() {
+		if id := c.session.Load(); id != 0 {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
+func (t *tap) attend(r *Run) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.scripts = append(t.scripts, r)
+}
+
+func (t *tap) leave(r *Run) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.scripts = slices.DeleteFunc(slices.Clone(t.scripts), func(s *Run) bool { return s == r })
+}
+
+// exchange is a request, and what is to happen to it and to its reply.
+type exchange struct {
+	op      wire.Op
+	frame   []byte
+	request Fault
+	reply   Fault
+	moment  *Moment // that holds the request, if any
+	swallow bool    // the client has no part in it
+}
+
+// request notes a request, and tells what is to happen.
+func (t *tap) request(c *tapConn, op wire.Op, frame []byte) *exchange {
+	e := &exchange{op: op, frame: frame}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.counters.Requests[op.String()]++
+	if setsWatch(op, frame) {
+		t.counters.Watches++
+	}
+	session := c.session.Load()
+	for _, f := range slices.Clone(t.faults) {
+		if !isKind(f.Op, op) || f.Session != 0 && f.Session != session {
+			continue
+		}
+		mine := &e.reply
+		if f.atRequest() {
+			mine = &e.request
+		}
+		if mine.Kind != "" {
+			continue // one at a time: the others count from the next request on
+		}
+		if f.N--; f.N == 0 {
+			*mine = *f
+			t.faults = slices.DeleteFunc(t.faults, func(g *Fault) bool { return g == f })
+		}
+	}
+	if op != wire.OpPing {
+		e.moment = t.moment(Moment{Server: t.srv, Op: op.String(), Session: session})
+	}
+	return e
+}
+
+// moment offers a moment to the scripts. The caller holds mu.
+func (t *tap) moment(m Moment) *Moment {
+	for _, r := range t.scripts {
+		if taken := r.offer(m); taken != nil {
+			return taken
+		}
+	}
+	return nil
+}
+
+func setsWatch(op wire.Op, frame []byte) bool {
+	switch op {
+	case wire.OpExists, wire.OpGetData, wire.OpGetChildren, wire.OpGetChildren2:
+		return frame[len(frame)-1] == 1
+	}
+	return op == wire.OpAddWatch
+}
+
+// keep puts a request aside until its session is back.
+func (t *tap) keep(session int64, frame []byte) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.late[session] = append(t.late[session], frame)
+}
+
+// due returns the requests put aside that are to be carried out before one of kind op.
+func (t *tap) due(session int64, op wire.Op) [][]byte {
+	if isKind("read", op) || op == wire.OpPing || op == wire.OpAuth || op == wire.OpSetWatches || op == wire.OpSetWatches2 {
+		return nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	late := t.late[session]
+	delete(t.late, session)
+	return late
+}
+
+type tapListener struct {
+	net.Listener
+	tap *tap
+}
+
+func (l *tapListener) Accept() (net.Conn, error) {
+	nc, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	c := &tapConn{Conn: nc, tap: l.tap, out: newOutlet(nc, &l.tap.way)}
+	l.tap.mu.Lock()
+	l.tap.conns[c] = struct{}{}
+	l.tap.mu.Unlock()
+	return c, nil
+}
+
+var errFault = errors.New("servertest: the connection breaks here")
+
+// tapConn is the server's end of a client's connection.
+type tapConn struct {
+	net.Conn
+	tap     *tap
+	out     *outlet
+	session atomic.Int64
+	plain   atomic.Bool // what goes over it is no frames, and is left alone
+
+	// Used by the reader alone.
+	buf    []byte    // what Conn gave
+	raw    []byte    // the beginning of what has come and is not cut into frames yet
+	ready  []byte    // what the server may read
+	held   *exchange // comes next
+	opened bool      // the connect request has been read
+
+	mu       sync.Mutex  // guards the fields below
+	pending  []*exchange // requests to be answered, in order
+	answered bool        // the connect request
+}
+
+func (c *tapConn) Read(p []byte) (int, error) {
+	for len(c.ready) == 0 {
+		if err := c.fill(); err != nil {
+			c.Conn.Close()
+			return 0, err
+		}
+	}
+	n := copy(p, c.ready)
+	c.ready = c.ready[n:]
+	return n, nil
+}
+
+// fill makes more ready, or does a step towards it.
+func (c *tapConn) fill() error {
+	if e := c.held; e != nil {
+		c.held = nil
+		return c.pass(e)
+	}
+	c.ready = c.ready[:0]
+	for frame := c.frame(); frame != nil; frame = c.frame() {
+		if !c.opened {
+			c.opened = true
+			c.ready = append(c.ready, frame...)
+			continue
+		}
+		e := c.tap.request(c, wire.Op(int32(binary.BigEndian.Uint32(frame[8:]))), frame)
+		if len(c.ready) > 0 && (e.moment != nil || e.request.Kind != "") {
+			c.held = e // what came before goes first
+			return nil
+		}
+		if err := c.pass(e); err != nil {
+			return err
+		}
+	}
+	if c.plain.Load() {
+		c.ready, c.raw = append(c.ready, c.raw...), nil
+	}
+	if len(c.ready) > 0 {
+		return nil
+	}
+	if c.buf == nil {
+		c.buf = make([]byte, 4<<10)
+	}
+	n, err := c.Conn.Read(c.buf)
+	if !c.tap.way.gate.pass(c.out.ended) {
+		return errFault
+	}
+	c.raw = append(c.raw, c.buf[:n]...)
+	if n > 0 {
+		return nil
+	}
+	return err
+}
+
+// frame cuts the next whole frame off raw, nil if there is none. The first one of a connection may be as short as it
+// likes; what cannot be a request leaves the connection plain.
+func (c *tapConn) frame() []byte {
+	if len(c.raw) < 4 || c.plain.Load() {
+		return nil
+	}
+	n := int(binary.BigEndian.Uint32(c.raw))
+	if n > wire.MaxFrame || c.opened && n < 8 {
+		c.plain.Store(true)
+		return nil
+	}
+	if len(c.raw) < 4+n {
+		return nil
+	}
+	frame := c.raw[: 4+n : 4+n]
+	c.raw = c.raw[4+n:]
+	return frame
+}
+
+// pass lets a request go on to the server, or breaks the connection in its place.
+func (c *tapConn) pass(e *exchange) error {
+	if e.moment != nil {
+		f := e.moment.wait(c.out.ended)
+		if f.atRequest() {
+			e.request = f
+		} else if f.Kind != "" {
+			e.reply = f
+		}
+	}
+	session := c.session.Load()
+	switch e.request.Kind {
+	case CommittedLate:
+		c.tap.keep(session, e.frame)
+		return errFault
+	case RequestDropped:
+		return errFault
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, late := range c.tap.due(session, e.op) {
+		c.pending = append(c.pending, &exchange{swallow: true})
+		c.ready = append(c.ready, late...)
+	}
+	c.pending = append(c.pending, e)
+	c.ready = append(c.ready, e.frame...)
+	return nil
+}
+
+// Write passes the frames on; the server writes whole ones.
+func (c *tapConn) Write(p []byte) (int, error) {
+	start, end := 0, 0 // of what goes on together
+	send := func(decide func(<-chan struct{}) fate) error {
+		if start == end {
+			return nil
+		}
+		err := c.out.send(parcel{data: p[start:end], decide: decide})
+		start = end
+		return err
+	}
+	for !c.plain.Load() && end+4 <= len(p) {
+		next := end + 4 + int(binary.BigEndian.Uint32(p[end:]))
+		if next > len(p) {
+			break
+		}
+		decide, swallow := c.reply(p[end+4 : next])
+		if decide != nil || swallow {
+			if err := send(nil); err != nil {
+				return 0, err
+			}
+		}
+		if end = next; swallow {
+			start = next
+		} else if decide != nil {
+			if err := send(decide); err != nil {
+				return 0, err
+			}
+		}
+	}
+	end = len(p)
+	return len(p), send(nil)
+}
+
+// reply tells what is to happen to a frame that the server sends.
+func (c *tapConn) reply(frame []byte) (decide func(<-chan struct{}) fate, swallow bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.answered {
+		if c.answered = true; len(frame) >= 16 {
+			c.session.Store(int64(binary.BigEndian.Uint64(frame[8:])))
+		}
+		return nil, false
+	}
+	if len(frame) >= 4 && int32(binary.BigEndian.Uint32(frame)) == wire.XidNotification {
+		c.tap.mu.Lock()
+		c.tap.counters.Events++
+		c.tap.mu.Unlock()
+		return nil, false
+	}
+	if len(c.pending) == 0 {
+		return nil, false
+	}
+	e := c.pending[0]
+	c.pending = c.pending[1:]
+	if e.swallow || e.op == wire.OpPing && e.reply.Kind == "" {
+		return nil, e.swallow
+	}
+	var m *Moment
+	if e.op != wire.OpPing {
+		c.tap.mu.Lock()
+		m = c.tap.moment(Moment{Server: c.tap.srv, Op: e.op.String(), Session: c.session.Load(), Reply: true})
+		c.tap.mu.Unlock()
+	}
+	if m == nil && e.reply.Kind == "" {
+		return nil, false
+	}
+	return func(ended <-chan struct{}) fate { return happens(e.reply, m, ended) }, false
+}
+
+// happens returns the fate of a reply, after the time that it is held.
+func happens(f Fault, m *Moment, ended <-chan struct{}) fate {
+	if m != nil {
+		if g := m.wait(ended); g.Kind != "" {
+			f = g
+		}
+	}
+	switch f.Kind {
+	case ReplyDropped, RequestDropped, CommittedLate:
+		return getsLost
+	case ReplyDuplicated:
+		return arrivesTwice
+	case ClosedAfterReply:
+		return arrivesLast
+	case ReplyDelayed:
+		if !pause(f.For, ended) {
+			return getsLost
+		}
+	}
+	return arrives
+}
+
+// CloseWrite tells the client that nothing follows.
+func (c *tapConn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
+}
+
+// SetDeadline lets go of what is held if the deadline is over: so the server ends a connection.
+func (c *tapConn) SetDeadline(t time.Time) error {
+	if over(t) {
+		c.release()
+	}
+	return c.Conn.SetDeadline(t)
+}
+
+func (c *tapConn) release() {
+	c.out.end()
+	c.tap.mu.Lock()
+	delete(c.tap.conns, c)
+	c.tap.mu.Unlock()
+}
+
+// Close closes the connection; what is held is lost.
+func (c *tapConn) Close() error {
+	c.release()
+	return c.out.close()
+}
