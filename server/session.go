@@ -122,18 +122,23 @@ func (c *conn) attach(req *wire.ConnectRequest) error {
 
 // handshake proposes the transaction that makes or re-attaches a session, and waits for its result.
 func (c *conn) handshake(x *tree.Txn) (tree.Result, error) {
-	wait := c.srv.cfg.Limits.Handshake
-	if !c.srv.hasLeader() {
-		wait = min(wait, 4*c.srv.cfg.ElectionTimeout) // one may be about to be elected; else the client tries another server
-	}
 	s := &slot{conn: c, op: x.Op, start: time.Now()}
 	if err := c.srv.propose(s, x); err != nil {
 		return tree.Result{}, err
 	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
+	limit := time.NewTimer(c.srv.cfg.Limits.Handshake)
+	defer limit.Stop()
+	election := time.NewTimer(0)
+	defer election.Stop()
 	for {
+		changed := c.srv.replica.Changed()
+		if c.srv.hasLeader() {
+			election.Stop()
+		} else {
+			election.Reset(4 * c.srv.cfg.ElectionTimeout) // one may be about to be elected; else the client tries another server
+		}
 		select {
+		case <-changed:
 		case <-c.wake:
 			c.mu.Lock()
 			done := s.applied
@@ -143,7 +148,9 @@ func (c *conn) handshake(x *tree.Txn) (tree.Result, error) {
 			}
 		case <-c.done:
 			return tree.Result{}, errConnStopped
-		case <-timer.C:
+		case <-election.C:
+			return tree.Result{}, errNotServing
+		case <-limit.C:
 			return tree.Result{}, errNotServing
 		}
 	}
