@@ -23,6 +23,7 @@ type request struct {
 	mode    wire.WatchMode
 	watcher wire.WatcherType
 	ops     []wire.MultiOp
+	change  *wire.ReconfigRequest
 }
 
 // appendTo appends the request behind its header.
@@ -41,14 +42,16 @@ func (r *request) appendTo(b []byte, xid int32) []byte {
 	case wire.OpDelete:
 		m := wire.PathVersionRequest{Path: r.path, Version: r.version}
 		return m.Append(b)
-	case wire.OpSync, wire.OpGetACL:
+	case wire.OpSync, wire.OpGetACL, wire.OpGetEphemerals, wire.OpGetAllChildrenNumber:
 		m := wire.PathRecord{Path: r.path}
 		return m.Append(b)
 	case wire.OpSetACL:
 		m := wire.SetACLRequest{Path: r.path, ACL: r.acl, Version: r.version}
 		return m.Append(b)
-	case wire.OpMulti:
+	case wire.OpMulti, wire.OpMultiRead:
 		return wire.AppendMulti(b, r.ops)
+	case wire.OpReconfig:
+		return r.change.Append(b)
 	case wire.OpAddWatch:
 		m := wire.AddWatchRequest{Path: r.path, Mode: r.mode}
 		return m.Append(b)
@@ -56,14 +59,14 @@ func (r *request) appendTo(b []byte, xid int32) []byte {
 		m := wire.RemoveWatchesRequest{Path: r.path, Type: r.watcher}
 		return m.Append(b)
 	}
-	return b // closeSession: the header is all
+	return b // closeSession, whoAmI: the header is all
 }
 
 // changes tells whether the request may change something, so that doing it twice differs from doing it once.
 func (r *request) changes() bool {
 	switch r.op {
 	case wire.OpCreate2, wire.OpCreateContainer, wire.OpCreateTTL, wire.OpSetData, wire.OpDelete, wire.OpSetACL,
-		wire.OpMulti, wire.OpCloseSession:
+		wire.OpMulti, wire.OpReconfig, wire.OpCloseSession:
 		return true
 	}
 	return false
@@ -77,6 +80,8 @@ type reply struct {
 	stat    wire.Stat
 	names   []string
 	acl     []wire.ACL
+	ids     []wire.ID
+	count   int32
 	results []wire.MultiResult
 }
 
@@ -90,7 +95,7 @@ func (p *reply) decode(r *wire.Reader, q *request) error {
 			p.path = string(name)
 		}
 		p.stat.Decode(r)
-	case wire.OpGetData:
+	case wire.OpGetData, wire.OpReconfig:
 		p.data = bytes.Clone(r.Buffer())
 		p.stat.Decode(r)
 	case wire.OpExists, wire.OpSetData, wire.OpSetACL:
@@ -103,6 +108,17 @@ func (p *reply) decode(r *wire.Reader, q *request) error {
 		p.stat.Decode(r)
 	case wire.OpMulti:
 		p.results = r.MultiResults()
+	case wire.OpMultiRead:
+		p.results = r.MultiResults()
+		for i := range p.results {
+			p.results[i].Data = bytes.Clone(p.results[i].Data)
+		}
+	case wire.OpGetEphemerals:
+		p.names = r.Strings()
+	case wire.OpGetAllChildrenNumber:
+		p.count = r.Int32()
+	case wire.OpWhoAmI:
+		p.ids = r.IDs()
 	}
 	if err := r.Err(); err != nil {
 		return fmt.Errorf("%w: reply to %v: %w", ErrProtocol, q.op, err)

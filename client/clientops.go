@@ -113,3 +113,27 @@ func (c *Client) SetACL(ctx context.Context, path string, acl []ACL, version int
 	}
 	return st, err
 }
+
+// GetAll reads nodes in one request; see Session.GetAll.
+func (c *Client) GetAll(ctx context.Context, paths ...string) (found []Found, err error) {
+	for t := c.tries(ctx); t.next("multiRead", "", &err); {
+		found, err = t.s.GetAll(ctx, paths...)
+	}
+	return found, err
+}
+
+// CountDescendants returns how many nodes stand below a node, at any depth; see Session.CountDescendants.
+func (c *Client) CountDescendants(ctx context.Context, path string, o ...ReadOption) (n int, err error) {
+	for t := c.tries(ctx); t.next("getAllChildrenNumber", path, &err); {
+		n, err = t.s.CountDescendants(ctx, path, o...)
+	}
+	return n, err
+}
+
+// WhoAmI returns the identities that the server knows the connection by; see Session.WhoAmI.
+func (c *Client) WhoAmI(ctx context.Context) (ids []ID, err error) {
+	for t := c.tries(ctx); t.next("whoAmI", "", &err); {
+		ids, err = t.s.WhoAmI(ctx)
+	}
+	return ids, err
+}

@@ -16,6 +16,8 @@ const (
 	ErrMarshalling           Code = -5   // the server could not decode the request
 	ErrUnimplemented         Code = -6   // the server does not know the operation, or has it switched off
 	ErrBadArguments          Code = -8   // a path, flag or option the server refuses
+	ErrNewConfigNoQuorum     Code = -13  // too few members of the new configuration are in step
+	ErrReconfigInProgress    Code = -14  // another change of the members is not finished
 	ErrNoNode                Code = -101 // the node, or its parent, does not exist
 	ErrNoAuth                Code = -102 // the ACL does not permit it
 	ErrBadVersion            Code = -103 // the version given is not the node's
@@ -28,6 +30,7 @@ const (
 	ErrReadOnly              Code = -119 // a write or sync on a read-only server
 	ErrEphemeralLocalSession Code = -120 // an ephemeral node on a local session
 	ErrNoWatcher             Code = -121 // no such watch
+	ErrReconfigDisabled      Code = -123 // the ensemble's members cannot be changed in this way
 	ErrSASLRequired          Code = -124 // the server demands authentication by SASL
 	ErrQuotaExceeded         Code = -125 // a hard quota
 	ErrThrottled             Code = -127 // the server is overloaded and did not carry it out

@@ -47,7 +47,7 @@ func suite(t *testing.T, servers []string) {
 	for name, test := range map[string]func(*testing.T, *env){
 		"Create": testCreate, "Data": testData, "Children": testChildren, "ACL": testACL, "Txn": testTxn, "Batch": testBatch,
 		"Watches": testWatches, "Streams": testStreams, "WatchesSurvive": testWatchesSurvive, "Sessions": testSessions,
-		"Errors": testErrors, "Sub": testSub, "Many": testMany, "Large": testLarge, "Close": testCloseCycles, "Cancel": testCancelCycles,
+		"Errors": testErrors, "Sub": testSub, "Many": testMany, "Large": testLarge, "Queries": testQueries, "Close": testCloseCycles, "Cancel": testCancelCycles,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, e) })
 	}
@@ -221,6 +221,50 @@ func testACL(t *testing.T, e *env) {
 	}
 	_, err = stranger.Create(ctx, "bad", nil, client.WithACL([]client.ACL{{Perms: 1, Scheme: "nonsense", ID: "x"}}))
 	wantErr(t, "unknown scheme", err, client.ErrInvalidACL)
+}
+
+// what came to the protocol after 3.5.
+func testQueries(t *testing.T, e *env) {
+	ctx := t.Context()
+	c := e.dial(t, func(cfg *client.Config) { cfg.Auth = []client.Auth{{Scheme: "digest", Data: []byte("bob:pw")}} })
+	for _, path := range []string{"a", "a/b", "a/b/c", "d"} {
+		must(c.Create(ctx, path, []byte(path)))(t)
+	}
+	if n := must(c.CountDescendants(ctx, "/", client.Fresh()))(t); n != 4 {
+		t.Errorf("%d descendants, want 4", n)
+	}
+	_, err := c.CountDescendants(ctx, "nowhere")
+	wantErr(t, "descendants of an absent node", err, client.ErrNoNode)
+
+	found := must(c.GetAll(ctx, "a/b", "nowhere", "d"))(t)
+	if len(found) != 3 || found[0].Node.Path != "/a/b" || string(found[2].Node.Data) != "d" || found[0].Node.Stat.NumChildren != 1 || found[2].Err != nil {
+		t.Errorf("found %+v", found)
+	}
+	wantErr(t, "the absent one of many", found[1].Err, client.ErrNoNode)
+	_, err = c.GetAll(ctx, "d", "a//b")
+	wantErr(t, "bad path", err, client.ErrBadArguments)
+	if found, err := session(t, c).GetAll(ctx); err != nil || len(found) != 0 {
+		t.Errorf("no paths: %v, %v", found, err)
+	}
+
+	s := session(t, c)
+	must(s.Create(ctx, "a/one", nil, client.Ephemeral()))(t)
+	must(s.Create(ctx, "ab", nil, client.Ephemeral()))(t)
+	must(session(t, c.Sub("/")).Create(ctx, "d/x", nil, client.Ephemeral()))(t)
+	for prefix, want := range map[string]int{"": 3, "/": 3, "/a": 2, "a/": 1, "/x": 0} {
+		if names, err := s.Ephemerals(ctx, prefix); err != nil || len(names) != want {
+			t.Errorf("ephemerals below %q = %v, %v, want %d", prefix, names, err, want)
+		}
+	}
+	if names, err := session(t, c.Sub("a")).Ephemerals(ctx, ""); err != nil || !slices.Equal(names, []string{"/one"}) {
+		t.Errorf("ephemerals of a view = %v, %v", names, err)
+	}
+	if ids := must(c.WhoAmI(ctx))(t); !slices.Contains(ids, client.ID{Scheme: "digest", Name: "bob"}) {
+		t.Errorf("we are %v", ids)
+	}
+	if _, err := s.Reconfigure(ctx, client.Members{Leaving: "99", IfConfig: -1}); err == nil {
+		t.Error("a member that is not there has left")
+	}
 }
 
 func testTxn(t *testing.T, e *env) {
