@@ -83,6 +83,7 @@ func (c *core) connectRequest() *wire.ConnectRequest {
 
 // admit makes the session that the server granted the owner's.
 func (c *core) admit(cn *conn, resp *wire.ConnectResponse, sentAt time.Duration) error {
+	c.granted.Store(true)
 	granted := time.Duration(resp.Timeout) * time.Millisecond
 	if c.cfg.RequireTimeout && granted != c.cfg.SessionTimeout || c.cfg.margin(granted) >= granted {
 		if c.session == nil && c.cfg.Resume == nil {

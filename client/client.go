@@ -22,7 +22,8 @@ type Client struct {
 }
 
 // Dial connects and begins a session. Unless it returns a client with a live session it returns, joined, why each
-// address failed. It tries until ctx ends; if ctx has no deadline, for one session timeout.
+// address failed. It tries until ctx ends; if ctx has no deadline, for one session timeout. A session that was granted
+// when Dial fails all the same is closed; if ctx has ended by then, that may take another half second.
 func Dial(ctx context.Context, cfg Config) (*Client, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -37,7 +38,7 @@ func Dial(ctx context.Context, cfg Config) (*Client, error) {
 	go core.run() // ended and awaited by close
 	if err := core.ready(ctx); err != nil {
 		err = fmt.Errorf("dial: %w", errors.Join(err, core.failures()))
-		core.close(true)
+		core.abandon(ctx)
 		return nil, err
 	}
 	return &Client{core: core, ns: cfg.Chroot}, nil
@@ -134,7 +135,7 @@ func (c *Client) Stats() Stats {
 // answered, later ones fail with ErrClosed. It is bounded by Config.CloseTimeout, may be called often, and leaves no
 // goroutine behind. It returns an error if no server confirmed the end of the session, which then ends with its timeout.
 func (c *Client) Close() error {
-	c.core.close(false)
+	c.core.close(c.core.cfg.CloseTimeout)
 	c.core.mu.Lock()
 	defer c.core.mu.Unlock()
 	return c.core.left

@@ -40,6 +40,8 @@ type Config struct {
 	// CloseTimeout bounds Close. Default 3 s.
 	CloseTimeout time.Duration
 	// TLS, if not nil, is spoken on every connection. An empty ServerName means the host part of the server's address.
+	// Its functions are asked on every connection: to change certificates while the program runs, have
+	// GetClientCertificate return the present one, and VerifyConnection check what the server shows.
 	TLS *tls.Config
 	// Auth is sent first on every connection. If a server refuses it, Dial fails with ErrAuthFailed; later on, that is
 	// logged as an error and the next server is tried.
@@ -51,7 +53,8 @@ type Config struct {
 	Retry RetryPolicy
 	// Identity says in recipe payloads who this is. Default BatchIdentity().
 	Identity string
-	// AllowReadOnly accepts a server that has lost its quorum: see the state ReadOnly.
+	// AllowReadOnly accepts a server that has lost its quorum: see the state ReadOnly. The client then goes on looking
+	// for one that takes writes, and leaves for it. A session begun on a read-only server ends with that.
 	AllowReadOnly bool
 	// MaxReply is the largest reply in bytes that is accepted. Default 64 MiB; servers do not bound lists of children.
 	MaxReply int

@@ -27,6 +27,7 @@ type core struct {
 	calls   sync.Pool
 	current atomic.Pointer[session] // attached at least once, and possibly ended
 	figures figures
+	granted atomic.Bool // a server has granted a session, whether that can be used or not
 
 	ctx     context.Context // ends when Close may not wait any longer
 	cancel  context.CancelFunc
@@ -98,13 +99,17 @@ func (c *core) setState(s State) {
 // connect goes over the servers until one has attached the session, and returns nil when the client is closed. A
 // closed client makes one more round if there is a session to close.
 func (c *core) connect() *conn {
-	if c.isClosing() {
-		c.hosts.begin()
-	}
+	last := false
 	for {
 		c.review()
-		if c.isClosing() && (c.leftover == nil || c.hosts.roundOver()) {
-			return nil
+		if c.isClosing() {
+			if c.leftover == nil || last && c.hosts.roundOver() {
+				return nil
+			}
+			if !last {
+				last = true
+				c.hosts.begin()
+			}
 		}
 		h, ok, err := c.choose()
 		if ok {
@@ -258,15 +263,28 @@ func (c *core) failures() error {
 	return errors.Join(all...)
 }
 
-// close begins the end of the client: now if it may not wait.
-func (c *core) close(now bool) {
+// close ends the client; how long it may wait for a server is bounded.
+func (c *core) close(patience time.Duration) {
 	c.once.Do(func() { close(c.closing) })
-	if now {
-		c.cancel()
-	}
-	patience := time.AfterFunc(c.cfg.CloseTimeout, c.cancel)
-	defer patience.Stop()
+	defer time.AfterFunc(patience, c.cancel).Stop()
 	<-c.done
+}
+
+// abandonGrace is how long a Dial that has failed may go on to close a session that was granted meanwhile. Left alone,
+// the session and its place among the server's connections would stay for a whole timeout.
+const abandonGrace = 500 * time.Millisecond
+
+// abandon ends a client that Dial does not return. A session that was to be resumed is not ours to close.
+func (c *core) abandon(ctx context.Context) {
+	switch {
+	case !c.granted.Load() || c.cfg.Resume != nil:
+		c.cancel()
+		c.close(0)
+	case ctx.Err() != nil:
+		c.close(min(abandonGrace, c.cfg.CloseTimeout))
+	default:
+		c.close(c.cfg.CloseTimeout)
+	}
 }
 
 func (c *core) isClosing() bool {

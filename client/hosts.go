@@ -89,6 +89,9 @@ func (h *hosts) lost(now, lived time.Duration) {
 	}
 }
 
+// prefer puts an address before all others.
+func (h *hosts) prefer(first host) { h.queue = append([]host{first}, h.queue...) }
+
 // refresh reads the list of servers. An unchanged list keeps its order and its place.
 func (h *hosts) refresh(ctx context.Context) error {
 	list := h.cfg.Servers

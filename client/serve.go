@@ -1,6 +1,7 @@
 package client
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -12,29 +13,36 @@ import (
 // serve runs a connection until it fails, its session ends or the client is closed.
 func (c *core) serve(cn *conn) {
 	s := c.session
-	stop, failed := make(chan struct{}), make(chan error, 2)
+	life, end := context.WithCancel(context.Background())
+	failed := make(chan error, 2)
 	var loops sync.WaitGroup
 	began := c.clock.now()
 	cn.heard.Store(int64(began))
 	loops.Go(func() { failed <- cn.readLoop() })
-	loops.Go(func() { failed <- cn.writeLoop(stop) })
+	loops.Go(func() { failed <- cn.writeLoop(life.Done()) })
 	c.figures.attached.Add(1)
 	c.current.Store(s)
 	s.attach(cn)
+	better := make(chan host, 1) // a server to prefer to this one
 	if cn.readOnly {
 		c.setState(ReadOnly)
+		loops.Go(func() { c.seekWritable(life, better) })
 	} else {
 		c.setState(Connected)
 	}
-	cause := fmt.Errorf("%w: %s: %w", ErrSuspended, cn.addr, c.tend(s, cn, failed))
+	prefer, why := c.tend(s, cn, failed, better)
+	cause := fmt.Errorf("%w: %s: %w", ErrSuspended, cn.addr, why)
 	s.detach(cause)
 	cn.nc.Close()
-	close(stop)
+	end()
 	loops.Wait()
 	cn.stop()
 	s.watches.detached()
 	now := c.clock.now()
 	c.hosts.lost(now, now-began)
+	if prefer != (host{}) {
+		c.hosts.prefer(prefer)
+	}
 	if s.ctx.Err() == nil {
 		c.log.Debug("connection lost", "error", cause)
 		c.setState(Suspended)
@@ -44,10 +52,12 @@ func (c *core) serve(cn *conn) {
 var (
 	errSilent = errors.New("nothing was heard from the server")
 	errEnded  = errors.New("the session has ended")
+	errBetter = errors.New("left a read-only server for one that takes writes")
 )
 
-// tend pings a connection and watches over it. It returns why the connection is to be ended.
-func (c *core) tend(s *session, cn *conn, failed <-chan error) error {
+// tend pings a connection and watches over it. It returns why the connection is to be ended, and the server to try
+// first then, if there is one.
+func (c *core) tend(s *session, cn *conn, failed <-chan error, better <-chan host) (prefer host, why error) {
 	granted := s.granted()
 	every, patience := max(granted/6, time.Millisecond), c.cfg.readTimeout(granted)
 	nextPing := c.clock.now() + every
@@ -56,18 +66,20 @@ func (c *core) tend(s *session, cn *conn, failed <-chan error) error {
 	for {
 		select {
 		case err := <-failed:
-			return err
+			return host{}, err
 		case <-c.closing:
 			s.end(ErrClosed)
-			return c.farewell(s, cn, failed)
+			return host{}, c.farewell(s, cn, failed)
 		case <-s.ctx.Done():
-			return c.farewell(s, cn, failed)
+			return host{}, c.farewell(s, cn, failed)
+		case h := <-better:
+			return h, errBetter
 		case <-timer.C:
 		}
 		now := c.clock.now()
 		left := time.Duration(cn.heard.Load()) + patience - now
 		if left <= 0 {
-			return errSilent
+			return host{}, errSilent
 		}
 		if now >= nextPing {
 			cn.ping(now)

@@ -65,6 +65,50 @@ func TestDial_RefusesAnotherTimeout(t *testing.T) {
 	})
 }
 
+// a Dial that fails leaves no session behind: one that was granted is closed.
+func TestDial_R2_FailureClosesTheSession(t *testing.T) {
+	auth := []client.Auth{{Scheme: "digest", Data: []byte("u:p")}}
+	closed := func(t *testing.T, f *fakeNet) {
+		t.Helper()
+		f.reattach(timeout).want(wire.OpCloseSession)
+	}
+	for name, test := range map[string]struct {
+		cfg  client.Config
+		play func(p *peer, giveUp func())
+		want error
+	}{
+		"another timeout": {client.Config{RequireTimeout: true}, func(p *peer, _ func()) { p.grant(sessionID, timeout/2) }, client.ErrTimeoutRefused},
+		"identity refused": {client.Config{Auth: auth}, func(p *peer, _ func()) {
+			p.grant(sessionID, timeout)
+			p.reply(p.want(wire.OpAuth), wire.ErrAuthFailed, nil)
+		}, client.ErrAuthFailed},
+		"given up": {client.Config{Auth: auth}, func(p *peer, giveUp func()) {
+			p.grant(sessionID, timeout)
+			p.want(wire.OpAuth)
+			giveUp()
+			p.nc.Close()
+		}, context.Canceled},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFakeNet(t)
+				cfg := test.cfg
+				cfg.Servers, cfg.DialContext, cfg.SessionTimeout = []string{"a:1"}, f.dial, timeout
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				dial := begin(func() (*client.Client, error) { return client.Dial(ctx, cfg) })
+				p := f.next()
+				p.hello()
+				test.play(p, cancel)
+				closed(t, f)
+				if _, err := dial.wait(t); !errors.Is(err, test.want) {
+					t.Errorf("error = %v, want %v", err, test.want)
+				}
+			})
+		})
+	}
+}
+
 func TestDial_Resume(t *testing.T) {
 	ticket := &client.Ticket{SessionID: sessionID, Password: password, LastZxid: 77}
 	t.Run("alive", func(t *testing.T) {
