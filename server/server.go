@@ -132,7 +132,7 @@ func (s *Server) listen() (err error) {
 		opened = append(opened, s.secure.Close)
 	}
 	peer, dial := cfg.PeerListener, cfg.DialPeer
-	if peer == nil && len(cfg.Peers) > 1 {
+	if peer == nil && len(cfg.Peers) > 0 {
 		if peer, err = net.Listen("tcp", cfg.Peers[cfg.ID]); err != nil {
 			return fmt.Errorf("listen for peers: %w", err)
 		}

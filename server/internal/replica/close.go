@@ -74,10 +74,15 @@ func (r *Replica) TransferLeadership(ctx context.Context) error {
 	if r.raft.State() != raft.Leader {
 		return ErrNoLeader
 	}
+	return r.await(ctx, func() raft.Future { return r.raft.LeadershipTransfer() }) // takes an election time-out or two at most
+}
+
+// await asks raft for something and waits for it. If ctx ends first, whether it happens is not known.
+func (r *Replica) await(ctx context.Context, ask func() raft.Future) error {
 	done := make(chan error, 1)
 	r.mu.Lock()
 	if !r.stopping {
-		r.loops.Go(func() { done <- r.raft.LeadershipTransfer().Error() }) // takes an election time-out or two at most
+		r.loops.Go(func() { done <- ask().Error() })
 	} else {
 		done <- ErrClosed
 	}
@@ -122,7 +127,7 @@ func (r *Replica) Err() error {
 // Close hands the lead over first if it has it and another voter can take it, then stops and closes the store.
 // No waiter of a command still pending ever comes back.
 func (r *Replica) Close() error {
-	if len(r.members.Load().peers) > 0 && r.raft.State() == raft.Leader && r.closing.Err() == nil {
+	if len(r.members.Load().others) > 0 && r.raft.State() == raft.Leader && r.closing.Err() == nil {
 		ctx, cancel := context.WithTimeout(r.closing, 2*r.cfg.ElectionTimeout)
 		if err := r.TransferLeadership(ctx); err != nil {
 			r.log.Info("could not hand the lead over", "member", r.cfg.ID, "err", err)
@@ -146,7 +151,11 @@ func (r *Replica) supervise() {
 		r.cancel(fmt.Errorf("storage: %w", r.cfg.Store.Err()))
 	case <-r.closing.Done():
 	}
-	if err := context.Cause(r.closing); !errors.Is(err, ErrClosed) {
+	switch err := context.Cause(r.closing); {
+	case errors.Is(err, ErrRemoved):
+		r.log.Warn("removed from the ensemble: stopped", "member", r.cfg.ID)
+		r.shutdown(true)
+	case !errors.Is(err, ErrClosed):
 		r.log.Error("stopped", "member", r.cfg.ID, "err", err)
 		r.shutdown(false)
 	}

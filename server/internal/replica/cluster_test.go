@@ -85,6 +85,7 @@ type node struct {
 	addr string
 	dir  string // "": in memory
 	disk func(storage.File) storage.File
+	join bool // it waits to be added
 	r    *replica.Replica
 	m    *counters
 }
@@ -159,6 +160,9 @@ func (c *cluster) start(nd *node, ln net.Listener) {
 			return fmt.Appendf(nil, "%d from %d: %s", nd.id, from, req), nil
 		},
 	}
+	if nd.join {
+		cfg.Join, cfg.Peers = true, []replica.Peer{{ID: nd.id, Addr: nd.addr}}
+	}
 	if c.tweak != nil {
 		c.tweak(&cfg)
 	}
@@ -173,13 +177,13 @@ func (c *cluster) start(nd *node, ln net.Listener) {
 func (c *cluster) dialer(from uint64) func(context.Context, string) (net.Conn, error) {
 	return func(ctx context.Context, addr string) (net.Conn, error) {
 		var to uint64
+		c.mu.Lock()
 		for _, p := range c.peers {
 			if p.Addr == addr {
 				to = p.ID
 			}
 		}
 		pair := [2]uint64{min(from, to), max(from, to)}
-		c.mu.Lock()
 		_, isCut := c.cut[pair]
 		c.mu.Unlock()
 		if isCut && from != to {

@@ -16,16 +16,21 @@ type peerStatus struct {
 	leader uint64 // whom it follows, 0 for none
 	last   uint64 // index of its last entry
 	stands bool   // it is a candidate
+	blank  bool   // it belongs to no ensemble, and waits to be added to one
 }
 
 func (s peerStatus) append(b []byte) []byte {
 	b = binary.LittleEndian.AppendUint64(b, s.term)
 	b = binary.LittleEndian.AppendUint64(b, s.leader)
 	b = binary.LittleEndian.AppendUint64(b, s.last)
+	var flags byte
 	if s.stands {
-		return append(b, 1)
+		flags |= statusStands
 	}
-	return append(b, 0)
+	if s.blank {
+		flags |= statusBlank
+	}
+	return append(b, flags)
 }
 
 func parseStatus(b []byte) (s peerStatus, ok bool) {
@@ -33,13 +38,19 @@ func parseStatus(b []byte) (s peerStatus, ok bool) {
 		return s, false
 	}
 	le := binary.LittleEndian
-	return peerStatus{le.Uint64(b), le.Uint64(b[8:]), le.Uint64(b[16:]), b[24] != 0}, true
+	return peerStatus{le.Uint64(b), le.Uint64(b[8:]), le.Uint64(b[16:]), b[24]&statusStands != 0, b[24]&statusBlank != 0}, true
 }
+
+const (
+	statusStands = 1 << iota
+	statusBlank
+)
 
 func (r *Replica) status() peerStatus {
 	leader, _ := r.look()
 	return peerStatus{
 		term: r.raft.CurrentTerm(), leader: leader, last: r.raft.LastIndex(), stands: r.raft.State() == raft.Candidate,
+		blank: len(r.configuration()) == 0,
 	}
 }
 
@@ -109,20 +120,20 @@ func (r *Replica) round(ctx context.Context, term uint64) bool {
 	if !r.leads(term) {
 		return false
 	}
-	voters := r.members.Load().voters
+	voters := r.voters() // of now: any later leader was elected by these, or by a majority that meets theirs
 	need, got := len(voters)/2+1, 0
 	answers := make(chan answer, len(voters))
-	asked := make(map[uint64]uint64)
+	asked := make(map[*link]uint64)
 	for _, id := range voters {
 		if id == r.cfg.ID {
 			got++
 		} else if l := r.link(id); l != nil {
-			asked[id] = l.ask(askStatus, nil, answers)
+			asked[l] = l.ask(askStatus, nil, answers)
 		}
 	}
 	defer func() {
-		for id, n := range asked {
-			r.link(id).giveUp(n)
+		for l, n := range asked {
+			l.giveUp(n)
 		}
 	}()
 	timeout := time.NewTimer(r.cfg.ElectionTimeout)
@@ -207,6 +218,8 @@ func (r *Replica) ask(ctx context.Context, k what, req []byte) ([]byte, error) {
 		return nil, ErrClosed
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
+	case a.status == statusRemoved:
+		return nil, fmt.Errorf("%w, says the leader (%w)", ErrRemoved, ErrNoLeader)
 	case a.status == statusError:
 		return nil, &RemoteError{Text: string(a.payload)}
 	}
@@ -221,6 +234,8 @@ func (r *Replica) answer(ctx context.Context, from uint64, k what, req []byte) (
 	}
 	var b []byte
 	switch {
+	case k == askMember:
+		return r.changeMembers(ctx, req)
 	case k == askCall && r.cfg.Handler != nil:
 		var err error
 		if b, err = r.cfg.Handler(from, req); err == nil && len(b) > MaxCommand {

@@ -76,10 +76,10 @@ func (r *Replica) poll(ctx context.Context, d time.Duration) map[uint64]peerStat
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
 	heard := map[uint64]peerStatus{r.cfg.ID: r.status()}
-	m := r.members.Load()
-	answers := make(chan answer, len(m.links))
+	links := r.votingLinks()
+	answers := make(chan answer, len(links))
 	asked := make(map[uint64]uint64)
-	for id, l := range m.links {
+	for id, l := range links {
 		asked[id] = l.ask(askStatus, nil, answers)
 	}
 	for range asked {
@@ -90,7 +90,7 @@ func (r *Replica) poll(ctx context.Context, d time.Duration) map[uint64]peerStat
 			}
 		case <-ctx.Done():
 			for id, n := range asked {
-				m.links[id].giveUp(n)
+				links[id].giveUp(n)
 			}
 			return heard
 		}

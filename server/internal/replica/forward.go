@@ -146,7 +146,7 @@ func (r *Replica) serveBatches(ctx context.Context, c net.Conn, from uint64) {
 	defer context.AfterFunc(ctx, func() { c.Close() })()
 	r.inbound.add(c) // before the question below: a lead lost after it finds the stream in the books
 	defer r.inbound.remove(c)
-	if r.raft.State() != raft.Leader {
+	if r.raft.State() != raft.Leader || !r.isMember(from) {
 		return
 	}
 	in := bufio.NewReaderSize(c, 256<<10)

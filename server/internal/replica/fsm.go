@@ -21,6 +21,7 @@ type fsm struct {
 	closing context.Context
 	onFail  func(error)
 	onApply func(index, term uint64) // after the newest of a group of entries
+	config  chan struct{}            // the members have changed
 
 	origins map[uint64]progress // replicated; by origin
 	batches []Batch             // reused
@@ -42,7 +43,8 @@ type waiter struct {
 }
 
 func newFSM(closing context.Context, m Machine, out *outbox) *fsm {
-	return &fsm{closing: closing, machine: m, out: out, origins: make(map[uint64]progress)}
+	return &fsm{closing: closing, machine: m, out: out, origins: make(map[uint64]progress),
+		config: make(chan struct{}, 1)}
 }
 
 // Apply is there for raft.FSM; raft uses ApplyBatch.
@@ -51,6 +53,9 @@ func (f *fsm) Apply(l *raft.Log) any { return f.ApplyBatch([]*raft.Log{l})[0] }
 // ApplyBatch applies committed entries.
 func (f *fsm) ApplyBatch(logs []*raft.Log) []any {
 	for _, l := range logs {
+		if l.Type == raft.LogConfiguration {
+			signal(f.config)
+		}
 		if l.Type == raft.LogCommand && f.broken == nil {
 			if err := f.apply(l.Data); err != nil {
 				// An entry that cannot be read must not be passed over: what follows would be applied to another state.

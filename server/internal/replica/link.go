@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -30,6 +31,7 @@ const (
 	askStatus what = 1 // answered with the peer's status
 	askCall   what = 2 // the server's handler, at the leader
 	askSync   what = 3 // the commit index, at the leader
+	askMember what = 4 // a change of members, at the leader
 )
 
 type status byte
@@ -38,6 +40,7 @@ const (
 	statusOK       status = 0
 	statusNoLeader status = 1
 	statusError    status = 2 // the payload is the handler's error
+	statusRemoved  status = 3 // whoever asks is no member; the payload is 1 + the last entry applied
 )
 
 var errLinkDown = errors.New("no connection to the peer")
@@ -152,6 +155,8 @@ type link struct {
 	onUp   func(id uint64)
 	onLost func(id uint64) // the connection broke, and the peer's machine refuses a new one: its process is gone
 
+	removed atomic.Uint64 // 0 if the peer takes us for a member, else 1 + the last entry it has applied
+
 	mu      sync.Mutex // guards what follows
 	out     *sender    // nil while there is no connection
 	next    uint64
@@ -241,6 +246,7 @@ func (l *link) serve(ctx context.Context, c net.Conn) bool {
 	wg.Go(func() { out.run(ctx, c); cancel() })
 	// Only an answer shows that the other side has taken us: a port that is closing accepts, too.
 	ok := false
+	l.removed.Store(0)
 	first := make(chan answer, 1)
 	l.ask(askStatus, nil, first)
 	r := bufio.NewReaderSize(c, 64<<10)
@@ -252,6 +258,9 @@ func (l *link) serve(ctx context.Context, c net.Conn) bool {
 		if !ok {
 			ok = true
 			l.onUp(l.peer.ID)
+		}
+		if status(k) == statusRemoved && len(payload) == 8 {
+			l.removed.Store(binary.LittleEndian.Uint64(payload))
 		}
 		l.mu.Lock()
 		ch := l.waiting[id]
@@ -294,6 +303,10 @@ func (r *Replica) serveCalls(ctx context.Context, c net.Conn, from uint64) {
 		if err != nil {
 			break
 		}
+		if !r.isMember(from) {
+			out.send(id, byte(statusRemoved), binary.LittleEndian.AppendUint64(nil, r.fsm.index.Load()+1))
+			continue
+		}
 		if what(k) == askStatus {
 			out.send(id, byte(statusOK), r.status().append(nil))
 			continue
@@ -315,7 +328,11 @@ func (r *Replica) serveCalls(ctx context.Context, c net.Conn, from uint64) {
 	wg.Wait()
 }
 
+// connected tells whether the peer can be asked. A member that is gone, and has no link, cannot.
 func (l *link) connected() bool {
+	if l == nil {
+		return false
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.out != nil

@@ -1,44 +1,172 @@
 package replica
 
 import (
+	"cmp"
+	"context"
 	"slices"
 
 	"github.com/hashicorp/raft"
 )
 
-// members is who belongs to the ensemble, and what we keep for each of the others. It does not change.
+// members is who belongs to the ensemble, as far as this member knows, and what it keeps for each of the others. It is
+// replaced, never changed.
 type members struct {
-	voters  []uint64 // ids, this member's too
-	peers   []Peer   // the others
-	links   map[uint64]*link
-	nudgers []*nudger
+	all    []Peer // by id, this member too unless it waits to join
+	voters []uint64
+	others map[uint64]*other
 }
 
+// other is what we keep for one other member.
+type other struct {
+	Peer
+	link   *link
+	nudger *nudger
+	leave  context.CancelFunc // ends the loops of both; nil until they run
+}
+
+// Members returns the members of the ensemble by id; none while this member waits to be added. The list may lag, and may
+// hold a change that is not committed yet. Changed tells when it changes.
+func (r *Replica) Members() []Peer { return slices.Clone(r.members.Load().all) }
+
 func (r *Replica) peer(id uint64) (Peer, bool) {
-	m := r.members.Load()
-	i := slices.IndexFunc(m.peers, func(p Peer) bool { return p.ID == id })
-	if i < 0 {
+	o, ok := r.members.Load().others[id]
+	if !ok {
 		return Peer{}, false
 	}
-	return m.peers[i], true
+	return o.Peer, true
 }
 
 // link is nil for this member itself and for strangers.
-func (r *Replica) link(id uint64) *link { return r.members.Load().links[id] }
+func (r *Replica) link(id uint64) *link {
+	if o := r.members.Load().others[id]; o != nil {
+		return o.link
+	}
+	return nil
+}
 
-func (r *Replica) isMember(id uint64) bool { return slices.Contains(r.members.Load().voters, id) }
+// isMember tells whether to take a connection from id. Who waits to be added knows nobody, and takes all.
+func (r *Replica) isMember(id uint64) bool {
+	servers := r.configuration()
+	return len(servers) == 0 || slices.ContainsFunc(servers, func(s raft.Server) bool { return memberID(s.ID) == id })
+}
 
-// idOf finds a member by its address, ours included. raft may ask before we know more.
+// configuration is raft's newest, committed or not.
+func (r *Replica) configuration() []raft.Server {
+	return r.raft.GetConfiguration().Configuration().Servers // never fails: it reads a copy
+}
+
+// voters are those of raft's newest configuration, committed or not: what an election counts, and so a round must.
+func (r *Replica) voters() (ids []uint64) {
+	for _, s := range r.configuration() {
+		if s.Suffrage == raft.Voter {
+			ids = append(ids, memberID(s.ID))
+		}
+	}
+	return ids
+}
+
+// idOf finds a member by its address, ours included. raft may ask before we know more, and about a member whose adding
+// it is just replicating.
 func (r *Replica) idOf(addr raft.ServerAddress) (uint64, bool) {
 	if string(addr) == r.cfg.addr() {
 		return r.cfg.ID, true
 	}
-	if m := r.members.Load(); m != nil {
-		for _, p := range m.peers {
-			if p.Addr == string(addr) {
-				return p.ID, true
-			}
+	if r.members.Load() == nil {
+		return 0, false
+	}
+	for _, s := range r.configuration() {
+		if s.Address == addr {
+			return memberID(s.ID), true
 		}
 	}
 	return 0, false
+}
+
+// adopt makes raft's newest configuration ours: it begins to keep what each new member needs, and lets go of those that
+// left.
+func (r *Replica) adopt() {
+	r.mu.Lock()
+	old := r.members.Load()
+	m := r.compose(r.configuration(), old.others)
+	if r.stopping || slices.Equal(m.all, old.all) {
+		r.mu.Unlock()
+		return
+	}
+	for _, o := range m.others {
+		if o.leave == nil {
+			r.keep(o)
+		}
+	}
+	r.members.Store(m)
+	r.mu.Unlock()
+	for id, o := range old.others {
+		if m.others[id] != o {
+			o.leave()
+			r.port.drop(id)
+		}
+	}
+	r.log.Info("members", "member", r.cfg.ID, "voters", m.voters, "all", len(m.all))
+	r.announce()
+}
+
+// compose makes what we keep of a configuration, with what is there already of the others.
+func (r *Replica) compose(servers []raft.Server, have map[uint64]*other) *members {
+	m := &members{others: make(map[uint64]*other)}
+	for _, s := range servers {
+		p := Peer{ID: memberID(s.ID), Addr: string(s.Address), Observer: s.Suffrage != raft.Voter}
+		m.all = append(m.all, p)
+		if !p.Observer {
+			m.voters = append(m.voters, p.ID)
+		}
+		if p.ID == r.cfg.ID {
+			continue
+		}
+		if o := have[p.ID]; o != nil && o.Peer == p {
+			m.others[p.ID] = o
+			continue
+		}
+		m.others[p.ID] = &other{
+			Peer:   p,
+			nudger: &nudger{peer: p, wake: make(chan struct{}, 1)},
+			link:   &link{peer: p, port: r.port, onUp: r.peerUp, onLost: r.peerLost, waiting: make(map[uint64]chan<- answer)},
+		}
+	}
+	slices.SortFunc(m.all, func(a, b Peer) int { return cmp.Compare(a.ID, b.ID) })
+	slices.Sort(m.voters)
+	return m
+}
+
+// keep starts the loops for another member. The caller sees to it that the replica is not stopping.
+func (r *Replica) keep(o *other) {
+	ctx, cancel := context.WithCancel(r.closing)
+	o.leave = cancel
+	r.loops.Go(func() { o.link.run(ctx) })
+	r.loops.Go(func() { r.nudgeLoop(ctx, o.nudger) })
+}
+
+// votingLinks are the links to all other voters.
+func (r *Replica) votingLinks() map[uint64]*link {
+	links := make(map[uint64]*link)
+	for id, o := range r.members.Load().others {
+		if !o.Observer {
+			links[id] = o.link
+		}
+	}
+	return links
+}
+
+// evicted tells whether more than half of the other voters, none of which has applied less than we, say that we are no
+// member. While a leader speaks to us they cannot be right: they lag behind our being added again.
+func (r *Replica) evicted() bool {
+	links := r.votingLinks()
+	if len(links) == 0 || r.view.Load().leader != 0 {
+		return false
+	}
+	told := 0
+	for _, l := range links {
+		if n := l.removed.Load(); n != 0 && n > r.fsm.index.Load() {
+			told++
+		}
+	}
+	return 2*told > len(links)
 }

@@ -33,12 +33,10 @@ func (r *Replica) stored(id raft.ServerID, index uint64) {
 	if m == nil {
 		return
 	}
-	for _, n := range m.nudgers {
-		if n.peer.ID == memberID(id) {
-			n.stored.Store(index)
-			if _, ok := n.reached(); ok {
-				signal(n.wake)
-			}
+	if o := m.others[memberID(id)]; o != nil {
+		o.nudger.stored.Store(index)
+		if _, ok := o.nudger.reached(); ok {
+			signal(o.nudger.wake)
 		}
 	}
 }
@@ -46,14 +44,14 @@ func (r *Replica) stored(id raft.ServerID, index uint64) {
 // nudge is called by the machine's side after an apply.
 func (r *Replica) nudge(index, term uint64) {
 	m := r.members.Load()
-	if m == nil || len(m.peers) == 0 || r.raft.State() != raft.Leader {
+	if m == nil || len(m.others) == 0 || r.raft.State() != raft.Leader {
 		return
 	}
 	p := &position{index, term}
-	for _, n := range m.nudgers {
-		n.newest.Store(p)
-		if _, ok := n.reached(); ok {
-			signal(n.wake)
+	for _, o := range m.others {
+		o.nudger.newest.Store(p)
+		if _, ok := o.nudger.reached(); ok {
+			signal(o.nudger.wake)
 		}
 	}
 }

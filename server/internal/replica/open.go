@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +20,8 @@ const (
 	defaultSnapshot = 64 << 20
 	raftTimeout     = 10 * time.Second
 	never           = 1000 * time.Hour
+	maxMembers      = 256
+	localAddr       = "local" // of a single server, which nobody else reaches
 )
 
 // Replica is one member of the ensemble, running.
@@ -34,6 +37,7 @@ type Replica struct {
 	confirmer confirmer
 	inbound   inbound
 	members   atomic.Pointer[members] // nil until raft has told
+	changing  sync.Mutex              // held while this member, leading, carries out a change of members
 	view      atomic.Pointer[view]
 	lost      chan uint64   // a peer's process died
 	linkUp    chan struct{} // a peer was reached
@@ -44,7 +48,7 @@ type Replica struct {
 
 	elections, resends, snapshots atomic.Uint64
 
-	mu       sync.Mutex // guards changed and stopping
+	mu       sync.Mutex // guards changed and stopping, and who may replace members
 	changed  chan struct{}
 	stopping bool // loops takes nobody new
 
@@ -68,7 +72,7 @@ func Open(cfg Config) (*Replica, error) {
 	r := &Replica{
 		cfg: cfg, log: cfg.Logger, out: newOutbox(cfg.ID, cfg.Store.Incarnation()),
 		inbound: inbound{conns: make(map[net.Conn]struct{})}, confirmer: confirmer{wake: make(chan struct{}, 1)},
-		linkUp: make(chan struct{}, 1), snap: make(chan struct{}, 1), changed: make(chan struct{}), done: make(chan struct{}),
+		lost: make(chan uint64, maxMembers), linkUp: make(chan struct{}, 1), snap: make(chan struct{}, 1), changed: make(chan struct{}), done: make(chan struct{}),
 	}
 	r.closing, r.cancel = context.WithCancelCause(context.Background())
 	r.fsm = newFSM(r.closing, cfg.Machine, r.out)
@@ -94,7 +98,7 @@ func (c *Config) check() error {
 		return errors.New("a replica needs a store and a machine")
 	case c.Store.ID() != c.ID:
 		return fmt.Errorf("the store is member %d's, not member %d's", c.Store.ID(), c.ID)
-	case c.Listener == nil && len(c.Peers) > 1:
+	case c.Listener == nil && (len(c.Peers) > 0 || c.Join):
 		return errors.New("a member of an ensemble needs a listener for its peer port")
 	}
 	ids, addrs := make(map[uint64]bool), make(map[string]bool)
@@ -104,8 +108,11 @@ func (c *Config) check() error {
 		}
 		ids[p.ID], addrs[p.Addr] = true, true
 	}
-	if len(c.Peers) > 0 && !ids[c.ID] {
+	if (len(c.Peers) > 0 || c.Join) && !ids[c.ID] {
 		return fmt.Errorf("the peer list does not contain member %d", c.ID)
+	}
+	if len(c.Peers) > 0 && !c.Join && !slices.ContainsFunc(c.Peers, func(p Peer) bool { return !p.Observer }) {
+		return errors.New("the peer list has observers only, and nobody who votes")
 	}
 	return nil
 }
@@ -125,7 +132,7 @@ func (c *Config) setDefaults() {
 		c.Dial = func(ctx context.Context, addr string) (net.Conn, error) { return d.DialContext(ctx, "tcp", addr) }
 	}
 	if len(c.Peers) == 0 {
-		addr := "local"
+		addr := localAddr
 		if c.Listener != nil {
 			addr = c.Listener.Addr().String()
 		}
@@ -143,9 +150,12 @@ func (c *Config) addr() string {
 	return ""
 }
 
-// bootstrap makes an empty store the beginning of the ensemble: an entry that lists all voters, the same on each of them.
+// bootstrap makes an empty store the beginning of the ensemble: an entry that lists all members, the same on each of them.
 // The term comes last, and either step is taken again if a crash came before it.
 func (c *Config) bootstrap() error {
+	if c.Join {
+		return nil
+	}
 	log, stable := c.Store.Log(), c.Store.Stable()
 	last, err := log.LastIndex()
 	if err != nil {
@@ -165,7 +175,11 @@ func (c *Config) bootstrap() error {
 		}
 		var servers raft.Configuration
 		for _, p := range c.Peers {
-			servers.Servers = append(servers.Servers, raft.Server{ID: serverID(p.ID), Address: raft.ServerAddress(p.Addr)})
+			s := raft.Server{ID: serverID(p.ID), Address: raft.ServerAddress(p.Addr)}
+			if p.Observer {
+				s.Suffrage = raft.Nonvoter
+			}
+			servers.Servers = append(servers.Servers, s)
 		}
 		entry := raft.Log{Index: 1, Term: 1, Type: raft.LogConfiguration, Data: raft.EncodeConfiguration(servers)}
 		if err := log.StoreLog(&entry); err != nil {
@@ -226,7 +240,7 @@ func (r *Replica) makeTransport(lines raftLines) {
 		r.transport = t
 		return
 	}
-	r.port = newPort(r.cfg.ID, r.cfg.Listener, r.cfg.Dial, r.isMember, r.log)
+	r.port = newPort(r.cfg.ID, r.cfg.Listener, r.cfg.Dial, r.log)
 	r.port.serve[forCalls] = r.serveCalls
 	r.port.serve[forBatches] = r.serveBatches
 	s := newStreams(r.port, addr, r.idOf)
@@ -236,30 +250,18 @@ func (r *Replica) makeTransport(lines raftLines) {
 // join reads from raft who belongs to the ensemble, and prepares what each of the others needs. A store of a single
 // server is refused to a member and the other way round: it would go on as what it was, beside the ensemble meant.
 func (r *Replica) join() error {
-	m := &members{links: make(map[uint64]*link)}
-	f := r.raft.GetConfiguration() // never fails: it reads a copy
-	formed := f.Configuration().Servers
+	formed := r.configuration()
+	alone := len(formed) == 1 && formed[0].Address == localAddr
 	switch {
-	case len(formed) > 1 && r.port == nil:
+	case len(formed) > 0 && !alone && r.port == nil:
 		return fmt.Errorf("formed by a member of an ensemble of %d, and started without peers", len(formed))
-	case len(formed) == 1 && len(r.cfg.Peers) > 1:
+	case alone && r.port != nil:
 		return fmt.Errorf("formed by a server of its own, and started as a member of an ensemble of %d", len(r.cfg.Peers))
 	}
-	for _, s := range formed {
-		p := Peer{ID: memberID(s.ID), Addr: string(s.Address)}
-		m.voters = append(m.voters, p.ID)
-		if p.ID == r.cfg.ID {
-			continue
-		}
-		m.peers = append(m.peers, p)
-		m.nudgers = append(m.nudgers, &nudger{peer: p, wake: make(chan struct{}, 1)})
-		m.links[p.ID] = &link{peer: p, port: r.port, onUp: r.peerUp, onLost: r.peerLost, waiting: make(map[uint64]chan<- answer)}
-	}
-	r.lost = make(chan uint64, len(m.peers))
+	r.members.Store(r.compose(formed, nil))
 	v := new(view)
 	v.ctx, v.cancel = context.WithCancel(r.closing)
 	r.view.Store(v)
-	r.members.Store(m)
 	return nil
 }
 
@@ -281,12 +283,10 @@ func (r *Replica) start() {
 	r.loops.Go(func() { r.confirmLoop(ctx) })
 	r.loops.Go(func() { r.hurryLoop(ctx) })
 	r.loops.Go(func() { r.snapLoop(ctx) })
-	for _, l := range r.members.Load().links {
-		r.loops.Go(func() { l.run(ctx) })
+	for _, o := range r.members.Load().others {
+		r.keep(o)
 	}
-	for _, n := range r.members.Load().nudgers {
-		r.loops.Go(func() { r.nudgeLoop(ctx, n) })
-	}
+	r.loops.Go(func() { r.memberLoop(ctx) })
 	if r.port != nil {
 		r.port.start()
 	}
@@ -299,6 +299,6 @@ func (r *Replica) peerUp(uint64) { signal(r.linkUp) }
 func (r *Replica) peerLost(id uint64) {
 	select {
 	case r.lost <- id:
-	default: // as many notices wait as there are peers
+	default: // enough notices wait
 	}
 }

@@ -59,7 +59,6 @@ type port struct {
 	id      uint64
 	ln      net.Listener
 	dialer  func(context.Context, string) (net.Conn, error)
-	member  func(id uint64) bool
 	serve   map[purpose]func(ctx context.Context, c net.Conn, from uint64)
 	log     *slog.Logger
 	ctx     context.Context
@@ -74,6 +73,7 @@ type port struct {
 type peerConn struct {
 	net.Conn
 	port *port
+	peer uint64 // who is at the other end; 0 until it has said so
 }
 
 func (c *peerConn) Close() error {
@@ -83,23 +83,22 @@ func (c *peerConn) Close() error {
 	return c.Conn.Close()
 }
 
-func newPort(id uint64, ln net.Listener, dial func(context.Context, string) (net.Conn, error),
-	member func(uint64) bool, log *slog.Logger) *port {
-	p := &port{id: id, ln: ln, dialer: dial, member: member, log: log, conns: make(map[*peerConn]struct{}),
+func newPort(id uint64, ln net.Listener, dial func(context.Context, string) (net.Conn, error), log *slog.Logger) *port {
+	p := &port{id: id, ln: ln, dialer: dial, log: log, conns: make(map[*peerConn]struct{}),
 		serve: make(map[purpose]func(context.Context, net.Conn, uint64))}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	return p
 }
 
 // track enters a connection in the books, or closes it if the port is closed already.
-func (p *port) track(c net.Conn) (net.Conn, error) {
+func (p *port) track(c net.Conn, peer uint64) (*peerConn, error) {
 	noticeSilence(c)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.conns == nil {
 		return nil, errors.Join(ErrClosed, c.Close())
 	}
-	pc := &peerConn{Conn: c, port: p}
+	pc := &peerConn{Conn: c, port: p, peer: peer}
 	p.conns[pc] = struct{}{}
 	return pc, nil
 }
@@ -124,14 +123,15 @@ func (p *port) accept() {
 			}
 			continue
 		}
-		if c, err = p.track(c); err == nil {
+		if c, err := p.track(c, 0); err == nil {
 			p.handles.Go(func() { p.handle(c) })
 		}
 	}
 }
 
-// handle reads the hello and serves the connection. It closes what is not from a member to us.
-func (p *port) handle(c net.Conn) {
+// handle reads the hello and serves the connection. It closes what is not meant for us. Whether it comes from a member is
+// looked at by those who serve it: raft must hear a leader whose adding it has not heard of yet, and decides by itself.
+func (p *port) handle(c *peerConn) {
 	c.SetDeadline(time.Now().Add(helloWait))
 	use, from, to, err := readHello(c)
 	serve := p.serve[use]
@@ -139,8 +139,6 @@ func (p *port) handle(c net.Conn) {
 	case err != nil:
 	case to != p.id:
 		err = fmt.Errorf("it looks for member %d", to)
-	case !p.member(from):
-		err = fmt.Errorf("member %d is not one of ours", from)
 	case serve == nil:
 		err = fmt.Errorf("unknown purpose %q", byte(use))
 	}
@@ -150,16 +148,20 @@ func (p *port) handle(c net.Conn) {
 		return
 	}
 	c.SetDeadline(time.Time{})
+	p.mu.Lock()
+	c.peer = from
+	p.mu.Unlock()
 	serve(p.ctx, c, from)
 }
 
 // dial connects to a member's peer port and says hello.
 func (p *port) dial(ctx context.Context, addr string, to uint64, use purpose) (net.Conn, error) {
-	c, err := p.dialer(ctx, addr)
+	nc, err := p.dialer(ctx, addr)
 	if err != nil {
 		return nil, err
 	}
-	if c, err = p.track(c); err != nil {
+	c, err := p.track(nc, to)
+	if err != nil {
 		return nil, err
 	}
 	c.SetWriteDeadline(time.Now().Add(helloWait))
@@ -179,6 +181,17 @@ func noticeSilence(c net.Conn) {
 	if tcp, ok := c.(*net.TCPConn); ok {
 		tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: silence / 2, Interval: silence / 4, Count: 2})
 		setUserTimeout(tcp, silence)
+	}
+}
+
+// drop breaks all connections with a member that is none any more. It may come back to be told so.
+func (p *port) drop(id uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.conns {
+		if c.peer == id {
+			c.Conn.SetDeadline(time.Unix(1, 0)) // never blocks, unlike a Close; those who serve it close it
+		}
 	}
 }
 

@@ -25,6 +25,8 @@ var (
 	// ErrNoLeader says that no leader is known, or that it could not be reached or confirmed. The request may or may not
 	// have reached a leader's handler.
 	ErrNoLeader = errors.New("no leader")
+	// ErrRemoved says that this member was removed from the ensemble. Its store is of no more use.
+	ErrRemoved = errors.New("removed from the ensemble")
 	// ErrTooLarge says that a command or request is larger than MaxCommand.
 	ErrTooLarge = errors.New("command too large")
 )
@@ -32,19 +34,25 @@ var (
 // MaxCommand is the size in bytes of the largest command, request or answer.
 const MaxCommand = 8 << 20
 
-// Peer is one member of the ensemble: its id and the address (host:port) of its peer port.
+// Peer is one member of the ensemble: its id and the address (host:port) of its peer port. An observer gets everything
+// and has no vote.
 type Peer struct {
-	ID   uint64
-	Addr string
+	ID       uint64
+	Addr     string
+	Observer bool
 }
 
 // Config says what a replica is made of. Zero values mean the documented defaults.
 type Config struct {
 	// ID is this member's id; it must be Store's.
 	ID uint64
-	// Peers are all voters including this one, the same list on every member. Empty means a single server. The list only
-	// counts at the first start, which forms the ensemble from it; later starts read the store.
+	// Peers are all members including this one, the same list on every member. Empty means a single server. The list only
+	// counts at the first start, which forms the ensemble from it; later starts read the store, and only this member's own
+	// address counts, under which the others reach it.
 	Peers []Peer
+	// Join says that with an empty store this member does not form an ensemble, but waits until AddMember on one that runs
+	// adds it. Of Peers only its own address counts.
+	Join bool
 	// Listener is the bound peer port; the replica owns it. Nil for a single server, which needs none.
 	Listener net.Listener
 	// Store holds log, votes and snapshots. The replica owns it from a successful Open on.

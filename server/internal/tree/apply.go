@@ -43,6 +43,8 @@ func (a *application) run() Result {
 		return Result{Err: a.reap(a.x.One.Check.Path)}
 	case OpRestore:
 		return a.restore()
+	case OpMembers:
+		return a.members()
 	}
 	if a.session = a.t.sessions[a.x.Session]; a.session == nil {
 		a.fence = wire.ErrSessionExpired

@@ -11,6 +11,10 @@ import (
 // of the session's older connections fail with wire.ErrSessionMoved. It never comes from a client.
 const OpAttach wire.Op = -100
 
+// OpMembers is the transaction that writes the list of members into /zookeeper/config, as its proposer knows it. It never
+// comes from a client.
+const OpMembers wire.Op = -102
+
 // Features says what the server that took a request has switched on. It travels in the log, so that every replica
 // decides alike whatever its own configuration says.
 type Features uint8
@@ -24,12 +28,12 @@ const (
 
 // Txn is one request as it stands in the log: what was asked, by whom, over which connection.
 type Txn struct {
-	Session  int64     // 0 only for OpDeleteContainer and OpRestore
+	Session  int64     // 0 only for OpDeleteContainer, OpRestore and OpMembers
 	Epoch    int32     // of the connection it came by; closeSession proposed by the leader: the epoch it saw
 	IDs      []wire.ID // identities of that connection, for ACL checks: ip, digest, super and so on
 	Features Features
 	// Op is one of OpCreate, OpCreate2, OpCreateContainer, OpCreateTTL, OpDelete, OpSetData, OpSetACL, OpMulti, OpSync,
-	// OpCreateSession, OpAttach, OpCloseSession, OpDeleteContainer and OpRestore.
+	// OpCreateSession, OpAttach, OpCloseSession, OpDeleteContainer, OpRestore and OpMembers.
 	Op    wire.Op
 	One   wire.MultiOp       // creates, delete, setData; OpDeleteContainer: Check.Path. Its own Op is not looked at.
 	Multi []wire.MultiOp     // multi
@@ -39,9 +43,10 @@ type Txn struct {
 	Timeout  int32
 	Password []byte // OpCreateSession: chosen by the server that proposes it; OpAttach: shown by the client
 	// Seen is set when the leader asks for OpCloseSession, because it has not heard the session: the last transaction it
-	// knew of then. If the session has written since, it stays.
-	Seen int64
-	Part Part // OpRestore
+	// knew of then. If the session has written since, it stays. OpMembers: the mzxid of the list it is to replace.
+	Seen    int64
+	Part    Part   // OpRestore
+	Members string // OpMembers: one line for each
 }
 
 // Result is what came of a transaction.
@@ -52,7 +57,7 @@ type Result struct {
 	// unknown or the password wrong.
 	Err      wire.Code
 	Path     string             // creates: with the sequence suffix
-	Stat     wire.Stat          // creates, setData, setACL
+	Stat     wire.Stat          // creates, setData, setACL, OpMembers
 	Multi    []wire.MultiResult // ready for wire.AppendMultiResults, also when the multi failed: then Err is OK
 	Epoch    int32              // OpCreateSession, OpAttach: of the connection that holds the session now
 	Timeout  int32              // OpCreateSession, OpAttach
@@ -101,6 +106,8 @@ func (x *Txn) Append(b []byte) []byte {
 		b = wire.AppendInt32(wire.AppendString(b, x.One.Check.Path), x.Timeout)
 	case OpRestore:
 		b = x.Part.append(b)
+	case OpMembers:
+		b = wire.AppendString(wire.AppendInt64(b, x.Seen), x.Members)
 	default:
 		b = appendOne(b, x.Op, &x.One)
 	}
@@ -180,6 +187,8 @@ func (d *decoder) body(x *Txn) {
 		x.One.Op, x.One.Check.Path, x.Timeout = x.Op, d.r.String(), d.r.Int32()
 	case OpRestore:
 		x.Part.decode(&d.r)
+	case OpMembers:
+		x.Seen, x.Members = d.r.Int64(), d.r.String()
 	case wire.OpCheck:
 		d.err = &wire.MultiOpError{Op: x.Op} // only inside a multi
 	default:
