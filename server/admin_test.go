@@ -15,7 +15,7 @@ import (
 	"github.com/docent-io/docent/server"
 )
 
-func get(t *testing.T, srv *server.Server, path string) (int, string) {
+func get(t testing.TB, srv *server.Server, path string) (int, string) {
 	t.Helper()
 	resp, err := http.Get("http://" + srv.AdminAddr() + path)
 	if err != nil {

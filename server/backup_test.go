@@ -17,7 +17,7 @@ import (
 	"github.com/docent-io/docent/server/servertest"
 )
 
-func wait(t *testing.T) context.Context {
+func wait(t testing.TB) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	t.Cleanup(cancel)
@@ -25,7 +25,7 @@ func wait(t *testing.T) context.Context {
 }
 
 // command sends an operator's command, and returns the status, last_zxid and the body.
-func command(t *testing.T, srv *server.Server, method, path, auth string, body []byte) (int, int64, []byte) {
+func command(t testing.TB, srv *server.Server, method, path, auth string, body []byte) (int, int64, []byte) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(wait(t), method, "http://"+srv.AdminAddr()+"/commands/"+path, bytes.NewReader(body))
 	if err != nil {

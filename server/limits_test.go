@@ -39,7 +39,7 @@ func encoded(xid int32, op wire.Op, body []byte) []byte {
 }
 
 // metricOf reads one metric.
-func metricOf(t *testing.T, srv *server.Server, name string) float64 {
+func metricOf(t testing.TB, srv *server.Server, name string) float64 {
 	t.Helper()
 	_, text := get(t, srv, "/metrics")
 	for line := range strings.Lines(text) {

@@ -13,7 +13,7 @@ import (
 )
 
 // start starts a server in memory that is closed when the test ends.
-func start(t *testing.T, change ...func(*server.Config)) *server.Server {
+func start(t testing.TB, change ...func(*server.Config)) *server.Server {
 	t.Helper()
 	cfg := server.Config{Listen: "127.0.0.1:0", FourLetterWords: []string{"*"}}
 	for _, f := range change {
@@ -32,7 +32,7 @@ func start(t *testing.T, change ...func(*server.Config)) *server.Server {
 	return srv
 }
 
-func ready(t *testing.T, servers ...*server.Server) {
+func ready(t testing.TB, servers ...*server.Server) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
@@ -45,7 +45,7 @@ func ready(t *testing.T, servers ...*server.Server) {
 
 // raw is a client that says exactly what it is told to.
 type raw struct {
-	t        *testing.T
+	t        testing.TB
 	nc       net.Conn
 	xid      int32
 	session  int64
@@ -55,7 +55,7 @@ type raw struct {
 	zxid     int64               // of the last reply
 }
 
-func dialRaw(t *testing.T, addr string) *raw {
+func dialRaw(t testing.TB, addr string) *raw {
 	t.Helper()
 	nc, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -69,7 +69,7 @@ func dialRaw(t *testing.T, addr string) *raw {
 }
 
 // connect opens a session.
-func connect(t *testing.T, srv *server.Server) *raw {
+func connect(t testing.TB, srv *server.Server) *raw {
 	t.Helper()
 	r := dialRaw(t, srv.Addr())
 	if resp := r.handshake(wire.ConnectRequest{Timeout: 10_000, Password: make([]byte, 16), HasReadOnly: true}); resp.SessionID == 0 {
