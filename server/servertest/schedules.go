@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -59,10 +60,10 @@ func (s *Schedule) Dial(t testing.TB, o ...func(*client.Config)) *client.Client 
 	return s.Cluster.Dial(t, append([]func(*client.Config){short}, o...)...)
 }
 
-// Begin lets the faults begin, whose script it returns. Without Begin there are none.
-func (s *Schedule) Begin() *Run {
-	s.run = newRun(s.Seed, s.plan.Steps(s))
-	go s.run.loop(1 + s.run.rand.IntN(s.plan.Faults))
+// Begin lets the faults begin, whose script it returns. Without Begin there are none. The test's own steps, which know
+// its clients and contexts, are drawn from together with the plan's; their moments are those of all servers.
+func (s *Schedule) Begin(own ...Step) *Run {
+	s.run = newRun(s.Seed, append(s.plan.Steps(s), own...), func(r *rand.Rand) int { return 1 + r.IntN(s.plan.Faults) })
 	return s.run
 }
 
@@ -125,12 +126,18 @@ func (p Plan) withDefaults() Plan {
 
 // schedule runs one seed.
 func (p Plan) schedule(t *testing.T, q *seeds, seed uint64, body func(*testing.T, *Schedule) bool) (counts bool, trace []Happening) {
-	top, _, _ := strings.Cut(t.Name(), "/seeds/")
+	again := fmt.Sprintf("repeat: %s=%d %s", SeedEnv, seed, command(t))
+	slow := time.AfterFunc(slowSeed, func() { fmt.Fprintf(os.Stderr, "servertest: still at it after %v; %s\n", slowSeed, again) })
 	defer func() {
-		if t.Failed() {
+		slow.Stop()
+		p := recover()
+		if p != nil || t.Failed() {
 			q.stop()
-			t.Logf("repeat: %s=%d go test -run '^%s$' .", SeedEnv, seed, strings.ReplaceAll(top, "/", "$/^"))
-			t.SkipNow()
+			t.Log(again)
+		}
+		if p != nil { // of the test, or a deadlock: the log is lost
+			fmt.Fprintln(os.Stderr, again)
+			panic(p)
 		}
 	}()
 	synctest.Test(t, func(t *testing.T) {
@@ -151,6 +158,19 @@ func (p Plan) schedule(t *testing.T, q *seeds, seed uint64, body func(*testing.T
 		counts = body(t, s)
 	})
 	return counts, trace
+}
+
+// slowSeed is how much real time a schedule may take before its seed is told, in case it hangs.
+const slowSeed = 20 * time.Second
+
+// command returns what runs the test that runs Schedules.
+func command(t *testing.T) string {
+	top, _, _ := strings.Cut(t.Name(), "/seeds/")
+	pkg := "."
+	if info, ok := debug.ReadBuildInfo(); ok {
+		pkg = strings.TrimSuffix(info.Path, ".test")
+	}
+	return fmt.Sprintf("go test -run '^%s$' %s", strings.ReplaceAll(top, "/", "$/^"), pkg)
 }
 
 // seeds hands out seeds to several goroutines, and sums up.
@@ -223,6 +243,6 @@ func (q *seeds) String() string {
 		faults += q.steps[name]
 		each = append(each, fmt.Sprintf("%s %d", name, q.steps[name]))
 	}
-	return fmt.Sprintf("%d schedules of the %d seeds from %d to %d, %d faults (%s)",
+	return fmt.Sprintf("%d schedules of the %d seeds from %d to %d, %d faults: %s",
 		q.counted, q.ran, q.first, q.at-1, faults, strings.Join(each, ", "))
 }

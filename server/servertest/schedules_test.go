@@ -54,9 +54,9 @@ func counterSchedule(t *testing.T, s *servertest.Schedule) bool {
 }
 
 func TestSchedules(t *testing.T) {
-	servertest.Schedules(t, servertest.Plan{Schedules: 200}, counterSchedule)
+	servertest.Schedules(t, servertest.Plan{Schedules: 60}, counterSchedule)
 }
 
 func TestSchedulesOfACluster(t *testing.T) {
-	servertest.Schedules(t, servertest.Plan{Schedules: 50, Servers: 3}, counterSchedule)
+	servertest.Schedules(t, servertest.Plan{Schedules: 12, Servers: 3}, counterSchedule)
 }

@@ -122,8 +122,12 @@ type Run struct {
 	done   chan struct{}
 
 	// Used by the script's goroutine alone.
-	rand *rand.Rand
-	undo []func()
+	rand     *rand.Rand
+	left     int   // steps still to be drawn, and 1; without an end if 0 or less
+	next     *Step // nil: none
+	moments  int
+	patience time.Duration
+	undo     []func()
 
 	mu        sync.Mutex // guards the fields below
 	countdown int        // moments until the next step; 0: none is waited for
@@ -139,19 +143,22 @@ type Run struct {
 // does not hang on the scheduler.
 func Script(t testing.TB, seed uint64, steps ...Step) *Run {
 	t.Helper()
-	r := newRun(seed, steps)
+	r := newRun(seed, steps, nil)
 	t.Cleanup(func() {
 		r.Stop()
 		if t.Failed() {
 			t.Logf("servertest: %s", r)
 		}
 	})
-	go r.loop(-1)
 	return r
 }
 
-func newRun(seed uint64, steps []Step) *Run {
+// newRun starts a script. It does as many steps as most draws, and does not end without it.
+func newRun(seed uint64, steps []Step, most func(*rand.Rand) int) *Run {
 	r := &Run{seed: seed, steps: steps, start: time.Now(), rand: rand.New(rand.NewPCG(seed, 0)), done: make(chan struct{}), chosen: make(chan *Moment, 1)}
+	if most != nil {
+		r.left = 1 + most(r.rand)
+	}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	for _, s := range steps {
 		r.weight += max(s.Weight, 1)
@@ -159,6 +166,9 @@ func newRun(seed uint64, steps []Step) *Run {
 	for _, s := range r.servers() {
 		s.wire.attend(r)
 	}
+	r.plan()
+	r.arm()
+	go r.loop()
 	return r
 }
 
@@ -212,45 +222,60 @@ const (
 	waitMost   = time.Second
 )
 
-// loop does at most so many steps; any number if most is negative.
-func (r *Run) loop(most int) {
+// plan draws the next step, how many moments it lets pass, and how long it waits for them. At least one step is drawn
+// before the script runs, and each of the others before the request that the one before it holds goes on: so nothing
+// passes that the script does not count.
+func (r *Run) plan() {
+	if r.left--; r.left == 0 || r.weight == 0 {
+		r.next = nil
+		return
+	}
+	n := r.rand.IntN(r.weight)
+	for i := range r.steps {
+		r.next = &r.steps[i]
+		if n -= max(r.next.Weight, 1); n < 0 {
+			break
+		}
+	}
+	r.patience = between(r.rand, waitLeast, waitMost)
+	r.moments = 1 + r.rand.IntN(momentsMax)
+}
+
+// arm makes moments count.
+func (r *Run) arm() {
+	if r.next != nil {
+		r.mu.Lock()
+		r.countdown = r.moments
+		r.mu.Unlock()
+	}
+}
+
+func (r *Run) loop() {
 	defer close(r.done)
-	defer func() {
-		for _, s := range r.servers() {
-			s.wire.leave(r)
-		}
-		r.disarm()
-		for _, f := range r.undo {
-			f()
-		}
-	}()
-	for n := 0; n != most && r.weight > 0; n++ {
-		s := r.draw()
-		m := r.await(1+r.rand.IntN(momentsMax), between(r.rand, waitLeast, waitMost))
+	defer r.tidy()
+	for r.next != nil {
+		m := r.await()
 		if m == nil {
 			return
 		}
-		r.do(s, m)
+		r.do(m)
 	}
 	<-r.ctx.Done()
 }
 
-func (r *Run) draw() Step {
-	n := r.rand.IntN(r.weight)
-	for _, s := range r.steps {
-		if n -= max(s.Weight, 1); n < 0 {
-			return s
-		}
+func (r *Run) tidy() {
+	for _, s := range r.servers() {
+		s.wire.leave(r)
 	}
-	return Step{} // not reached
+	r.disarm()
+	for _, f := range r.undo {
+		f()
+	}
 }
 
-// await waits for the nth moment from now or for d, and returns nil if the script is stopped first.
-func (r *Run) await(n int, d time.Duration) *Moment {
-	r.mu.Lock()
-	r.countdown = n
-	r.mu.Unlock()
-	t := time.NewTimer(d)
+// await waits for the moment of the next step, and returns nil if the script is stopped first.
+func (r *Run) await() *Moment {
+	t := time.NewTimer(r.patience)
 	defer t.Stop()
 	select {
 	case m := <-r.chosen:
@@ -299,8 +324,11 @@ func (r *Run) offer(m Moment) *Moment {
 	return &m
 }
 
-func (r *Run) do(s Step, m *Moment) {
+func (r *Run) do(m *Moment) {
+	s := r.next
+	r.plan()
 	defer m.Resume()
+	defer r.arm()
 	m.run, m.Rand = r, r.rand
 	r.mu.Lock()
 	r.trace = append(r.trace, Happening{time.Since(r.start), s.Name, m.String()})
