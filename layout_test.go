@@ -118,7 +118,7 @@ var adapters = map[string][]string{
 	"client/oteltracing": {"go.opentelemetry.io/otel", "go.opentelemetry.io/auto/sdk", "github.com/go-logr", "github.com/cespare/xxhash/v2"},
 }
 
-// A program that takes a lock must not link raft.
+// a program that takes a lock must not link raft.
 func TestImportWeight(t *testing.T) {
 	light := []string{"client", "recipes", "lock", "leader", "barrier", "rendezvous", "groups", "config"}
 	allowed := []string{"github.com/cenkalti/backoff/v4", "golang.org/x/sync", "github.com/google/uuid", module}
@@ -195,7 +195,7 @@ func TestTopLevel(t *testing.T) {
 	}
 }
 
-// The Go programs in README.md compile.
+// the Go programs in README.md compile.
 func TestReadmeCompiles(t *testing.T) {
 	text, err := os.ReadFile("README.md")
 	if err != nil {

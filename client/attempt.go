@@ -97,14 +97,18 @@ func (c *core) admit(cn *conn, resp *wire.ConnectResponse, sentAt time.Duration)
 			zxid = c.cfg.Resume.LastZxid
 		}
 		c.session = newSession(c, resp, zxid, sentAt)
+		c.session.local.Store(resp.ReadOnly)
 		c.begun = true
 		c.figures.sessions.Add(1)
 	} else if c.session.id != resp.SessionID {
 		return fmt.Errorf("%w: asked for session %#x, got %#x", ErrProtocol, uint64(c.session.id), uint64(resp.SessionID))
 	}
 	c.session.timeout.Store(int64(granted))
-	c.session.prove(sentAt)
 	cn.s, cn.readOnly = c.session, resp.ReadOnly
+	cn.prove(sentAt)
+	if !resp.ReadOnly {
+		c.session.local.Store(false)
+	}
 	return nil
 }
 

@@ -54,7 +54,8 @@ type Config struct {
 	// Identity says in recipe payloads who this is. Default BatchIdentity().
 	Identity string
 	// AllowReadOnly accepts a server that has lost its quorum: see the state ReadOnly. The client then goes on looking
-	// for one that takes writes, and leaves for it. A session begun on a read-only server ends with that.
+	// for one that takes writes, and leaves for it. A session is not kept alive by a read-only server, and gives way to
+	// one of that server's own after its timeout; such a one ends when the client leaves.
 	AllowReadOnly bool
 	// MaxReply is the largest reply in bytes that is accepted. Default 64 MiB; servers do not bound lists of children.
 	MaxReply int

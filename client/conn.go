@@ -249,8 +249,16 @@ func (c *conn) pong() error {
 	sentAt := c.pings[0]
 	c.pings = c.pings[:copy(c.pings, c.pings[1:])]
 	c.mu.Unlock()
-	c.s.prove(sentAt)
+	c.prove(sentAt)
 	return nil
+}
+
+// prove notes what an answer on this connection proves: on a read-only server nothing, for those who decide about the
+// session have not heard of us there. Unless it began there.
+func (c *conn) prove(sentAt time.Duration) {
+	if !c.readOnly || c.s.local.Load() {
+		c.s.prove(sentAt)
+	}
 }
 
 // nextSent returns the call whose answer is due. The reader takes the calls in lots, to lock once per lot.

@@ -54,6 +54,7 @@ type session struct {
 	deletes  deleteList
 	workers  sync.WaitGroup // goroutines of the session
 	gone     atomic.Bool    // a server said that it has ended
+	local    atomic.Bool    // begun on a read-only server, and known there alone
 
 	mu       sync.Mutex      // guards the rest
 	attached chan struct{}   // closed while there is a conn, and for good when the session has ended

@@ -48,7 +48,8 @@ func TestDial_WithoutDeadlineTakesOneSessionTimeout(t *testing.T) {
 	})
 }
 
-func TestDial_RefusesAnotherTimeout(t *testing.T) {
+// durations of any length are asked for, and another one than asked for can be made an error.
+func TestDial_R34_RefusesAnotherTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFakeNet(t)
 		dial := begin(func() (*client.Client, error) {
@@ -382,6 +383,89 @@ func TestSession_SilentServerIsLeft(t *testing.T) {
 		}
 		if c.State() != client.Connected {
 			t.Errorf("state = %v", c.State())
+		}
+	})
+}
+
+// A server that answers reads but not pings is in use until the timeout has passed; then the session is closed there.
+func TestSession_DeadlineOnTheConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, f, p := start(t, client.Config{})
+		s, began := session(t, c), time.Now()
+		ended := begin(func() (time.Duration, error) { <-s.Context().Done(); return time.Since(began), nil })
+		p.setMute(true)
+		for s.Context().Err() == nil {
+			get := begin(func() (client.Node, error) { return s.Get(t.Context(), "/x") })
+			req := <-p.in
+			p.reply(req, 0, &wire.GetDataResponse{})
+			if _, err := get.wait(t); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(1100 * time.Millisecond)
+		}
+		if took, _ := ended.wait(t); took != timeout || context.Cause(s.Context()) != client.ErrSessionDeadline {
+			t.Errorf("ended after %v with %v", took, context.Cause(s.Context()))
+		}
+		p.want(wire.OpCloseSession)
+		p.wantGone()
+		p = f.next()
+		if req := p.hello(); req.SessionID != 0 {
+			t.Errorf("connect request for session %#x, which a server has closed", req.SessionID)
+		}
+		p.grant(sessionID+1, timeout)
+	})
+}
+
+// A reply that says "expired" costs the connection; what is true, the next connect request tells.
+func TestReply_SessionExpired(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, f, p := start(t, client.Config{})
+		s := session(t, c)
+		get := begin(func() (client.Node, error) { return s.Get(t.Context(), "/x") })
+		p.reply(p.want(wire.OpGetData), wire.ErrSessionExpired, nil)
+		if _, err := get.wait(t); !errors.Is(err, client.ErrSessionExpired) {
+			t.Errorf("get = %v", err)
+		}
+		p.wantGone()
+		p = f.next()
+		if req := p.hello(); req.SessionID != sessionID {
+			t.Errorf("connect request for session %#x", req.SessionID)
+		}
+		p.expired()
+		p = f.next()
+		p.hello()
+		p.grant(sessionID+1, timeout)
+		if session(t, c).ID() != sessionID+1 || context.Cause(s.Context()) != client.ErrSessionExpired {
+			t.Errorf("the session ended with %v", context.Cause(s.Context()))
+		}
+	})
+}
+
+// Close while there is no connection makes one round over the servers, so that the ephemerals go at once.
+func TestClose_WhileSuspended(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, f, p := start(t, client.Config{})
+		for _, a := range []string{"a:1", "b:1", "c:1"} {
+			f.down(a, io.EOF)
+		}
+		p.nc.Close()
+		synctest.Wait()
+		f.down("b:1", nil)
+		closed := begin(func() (struct{}, error) { return struct{}{}, c.Close() })
+		f.reattach(timeout).want(wire.OpCloseSession)
+		if _, err := closed.wait(t); err != nil {
+			t.Error(err)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		c, f, p := start(t, client.Config{})
+		for _, a := range []string{"a:1", "b:1", "c:1"} {
+			f.down(a, io.EOF)
+		}
+		p.nc.Close()
+		synctest.Wait()
+		if err := c.Close(); !errors.Is(err, client.ErrSuspended) {
+			t.Errorf("no server confirmed the end; Close = %v", err)
 		}
 	})
 }

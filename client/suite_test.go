@@ -26,6 +26,7 @@ func TestSuite_Zookeeper(t *testing.T) {
 	suite(t, []string{peers.Zookeeper(t)})
 }
 
+// a server in this process is enough for all of it.
 func TestSuite_Docent(t *testing.T) {
 	testkit.CheckLeaks(t)
 	suite(t, []string{servertest.New(t).Addr()})
