@@ -8,6 +8,9 @@
 //	srv.Kill()                   // as by SIGKILL
 //	srv.Restart()                // with what it had stored
 //
+// With [NoSockets] servers and clients live in a bubble of testing/synctest, on virtual time. [Script] lets faults happen
+// at random moments, which a seed replays; [Schedules] runs a test for thousands of seeds.
+//
 // Everything may be used from several goroutines, and tests may run in parallel: each has servers of its own.
 package servertest
 
