@@ -110,14 +110,14 @@ func (re *restorer) node() error {
 		return fmt.Errorf("node %q: not a path", n.path)
 	case root != (len(re.t.nodes) == 0), !root && !known:
 		return fmt.Errorf("node %q: stands before its parent", n.path)
-	case re.t.Node(n.path) != nil && !root:
-		return fmt.Errorf("node %q: is there twice", n.path)
 	case n.creates > exhausted || n.children < 0 || root && n.owner != 0:
 		return fmt.Errorf("node %q: counters out of range", n.path)
 	case isEphemeral(n.owner) && re.t.sessions[n.owner] == nil:
 		return fmt.Errorf("node %q: its session %#x is missing", n.path, n.owner)
 	}
-	re.t.attach(n, parent)
+	if re.t.attach(n, parent); len(re.t.index) < len(re.t.nodes) { // cheaper than to look first
+		return fmt.Errorf("node %q: is there twice", n.path)
+	}
 	return nil
 }
 
