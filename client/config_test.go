@@ -9,7 +9,9 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/binary"
 	"errors"
+	"io"
 	"log/slog"
 	"math/big"
 	"net"
@@ -21,6 +23,7 @@ import (
 
 	"github.com/docent-io/docent/client"
 	"github.com/docent-io/docent/internal/wire"
+	"github.com/docent-io/docent/server/servertest"
 )
 
 func TestParseDSN(t *testing.T) {
@@ -197,6 +200,89 @@ func TestLookUp_R8(t *testing.T) {
 	c.Close()
 }
 
+// a name is looked up again for every attempt, so that a server may move while the client runs.
+func TestDNS_R8_AskedForEveryAttempt(t *testing.T) {
+	srv := servertest.New(t)
+	host, port, err := net.SplitHostPort(srv.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	z := newZone(t, host)
+	tried := make(chan string, 1000)
+	c, err := client.Dial(t.Context(), client.Config{
+		Servers: []string{"moving.example.:" + port},
+		Hooks:   client.Hooks{Connect: func(addr string, _ error) { tried <- addr }},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	until := func(addr string) {
+		for net.JoinHostPort(addr, port) != <-tried {
+		}
+	}
+	until(host)
+	z.set("127.0.0.99") // where nobody listens
+	srv.Cut()
+	until("127.0.0.99")
+	z.set(host)
+	until(host)
+	if err := c.Sync(t.Context(), "/"); err != nil {
+		t.Error(err)
+	}
+}
+
+// zone answers every question of this process's resolver with one address.
+type zone struct {
+	mu sync.Mutex // guards ip
+	ip net.IP
+}
+
+func newZone(t *testing.T, ip string) *zone {
+	z := new(zone)
+	z.set(ip)
+	before := net.DefaultResolver
+	t.Cleanup(func() { net.DefaultResolver = before })
+	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: z.dial}
+	return z
+}
+
+func (z *zone) set(ip string) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	z.ip = net.ParseIP(ip).To4()
+}
+
+func (z *zone) dial(context.Context, string, string) (net.Conn, error) {
+	ours, theirs := net.Pipe()
+	go z.answer(ours)
+	return theirs, nil
+}
+
+// answer answers one question in DNS's format for streams (RFC 1035, 4.2.2): an address, or nothing if another type of
+// record was asked for.
+func (z *zone) answer(nc net.Conn) {
+	defer nc.Close()
+	var size [2]byte
+	if _, err := io.ReadFull(nc, size[:]); err != nil {
+		return
+	}
+	q := make([]byte, binary.BigEndian.Uint16(size[:]))
+	if _, err := io.ReadFull(nc, q); err != nil {
+		return
+	}
+	end := 12 + bytes.IndexByte(q[12:], 0) + 5 // the question: a name, type and class
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	a := append([]byte{0, 0, q[0], q[1], 0x81, 0x80, 0, 1, 0, 0, 0, 0, 0, 0}, q[12:end]...)
+	if q[end-3] == 1 { // type A
+		a[9] = 1
+		a = append(append(a, 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4), z.ip...)
+	}
+	binary.BigEndian.PutUint16(a, uint16(len(a)-2))
+	nc.Write(a) // who asked may have gone
+}
+
 // TLS by configuration alone; certificates are checked for the server's name.
 func TestTLS_R11(t *testing.T) {
 	cert, pool := certificate(t, "localhost")
@@ -243,6 +329,62 @@ func TestTLS_R11(t *testing.T) {
 	}
 	if err := dial(plain, pool); err == nil {
 		t.Error("a server without TLS was accepted")
+	}
+}
+
+// certificates may change while the client runs: the functions of the configuration are asked on every connection,
+// and an empty ServerName stands for the name of each server.
+func TestTLS_R11_AskedOnEveryConnection(t *testing.T) {
+	cert, pool := certificate(t, "localhost")
+	var names []string
+	var mu sync.Mutex
+	server := &tls.Config{
+		Certificates: []tls.Certificate{cert}, ClientAuth: tls.RequireAnyClientCert, MinVersion: tls.VersionTLS12,
+		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			names = append(names, hello.ServerName)
+			return nil, nil
+		},
+	}
+	f := newFakeNet(t)
+	asked, checked := 0, 0
+	dial := begin(func() (*client.Client, error) {
+		return client.Dial(t.Context(), client.Config{
+			Servers: []string{"localhost:1"}, SessionTimeout: timeout, DialContext: f.dial,
+			TLS: &tls.Config{
+				RootCAs: pool, MinVersion: tls.VersionTLS12,
+				GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { asked++; return &cert, nil },
+				VerifyConnection:     func(tls.ConnectionState) error { checked++; return nil },
+			},
+		})
+	})
+	serve := func() *peer {
+		p := f.next()
+		p.nc = tls.Server(p.nc, server)
+		p.hello()
+		p.grant(sessionID, timeout)
+		return p
+	}
+	p := serve()
+	c, err := dial.wait(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.nc.Close()
+	p = serve()
+	get := begin(func() (client.Node, error) { return c.Get(t.Context(), "/x") })
+	p.reply(p.want(wire.OpGetData), 0, &wire.GetDataResponse{})
+	if _, err := get.wait(t); err != nil {
+		t.Error(err)
+	}
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if asked != 2 || checked != 2 || strings.Join(names, " ") != "localhost localhost" {
+		t.Errorf("the certificate was asked for %d times, the server's checked %d times, names %v", asked, checked, names)
 	}
 }
 
