@@ -40,10 +40,12 @@ func adminCommands() []adminCommand {
 		{name: "dump", run: adminDump},
 		{name: "environment", aliases: []string{"env", "envi"}, always: true, run: adminEnvironment},
 		{name: "hash", run: adminHash},
-		{name: "is_read_only", aliases: []string{"isro"}, run: func(*Server) (map[string]any, error) { return map[string]any{"read_only": false}, nil }},
+		{name: "is_read_only", aliases: []string{"isro"}, run: func(s *Server) (map[string]any, error) { return map[string]any{"read_only": s.readOnly.Load()}, nil }},
 		{name: "last_snapshot", aliases: []string{"lsnp"}, run: adminLastSnapshot},
 		{name: "leader", aliases: []string{"lead"}, run: adminLeader},
 		{name: "monitor", aliases: []string{"mntr"}, run: adminMonitor},
+		{name: "member", aliases: []string{"members"}, always: true, run: adminMembers},
+		{name: "observers", aliases: []string{"obsr"}, run: adminObservers},
 		{name: "ruok", always: true, run: func(*Server) (map[string]any, error) { return map[string]any{}, nil }},
 		{name: "server_stats", aliases: []string{"srvr"}, run: adminServerStats},
 		{name: "stat_reset", aliases: []string{"srst"}, run: func(s *Server) (map[string]any, error) { s.resetStats(); return map[string]any{}, nil }},
@@ -53,7 +55,7 @@ func adminCommands() []adminCommand {
 		{name: "watches", aliases: []string{"wchc"}, run: adminWatches},
 		{name: "watches_by_path", aliases: []string{"wchp"}, run: adminWatchesByPath},
 		{name: "zabstate", run: func(s *Server) (map[string]any, error) {
-			return map[string]any{"voting": true, "zabstate": strings.ToLower(s.peerState())}, nil
+			return map[string]any{"voting": !s.observes(), "zabstate": strings.ToLower(s.peerState())}, nil
 		}},
 	}
 }
@@ -92,6 +94,7 @@ func (s *Server) openAdmin() error {
 	mux.HandleFunc("GET /commands/snap", s.serveSnapshot)
 	mux.HandleFunc("POST /commands/restore", s.serveRestore)
 	mux.HandleFunc("POST /commands/rest", s.serveRestore)
+	mux.HandleFunc("POST /commands/member/{verb}", s.serveMember)
 	if s.cfg.AdminPprof {
 		mux.HandleFunc("/debug/pprof/", pprof.Index)
 		mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
@@ -144,7 +147,7 @@ func (s *Server) serveCommand(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case i < 0:
 		failure = "Unknown command: " + name
-	case !list[i].always && !s.hasLeader():
+	case !list[i].always && !s.serves():
 		name, failure = list[i].name, notServing
 	default:
 		name = list[i].name
@@ -261,11 +264,12 @@ func adminLastSnapshot(s *Server) (map[string]any, error) {
 }
 
 func adminLeader(s *Server) (map[string]any, error) {
-	if len(s.cfg.Peers) <= 1 {
+	id, _ := s.replica.Leader()
+	m, ok := s.member(id)
+	if s.standalone() || !ok {
 		return nil, errors.New("server is not initialized")
 	}
-	id, _ := s.replica.Leader()
-	host, _, err := net.SplitHostPort(s.cfg.Peers[id])
+	host, _, err := net.SplitHostPort(m.Addr)
 	if err != nil {
 		return nil, err
 	}
@@ -282,7 +286,7 @@ func adminMonitor(s *Server) (map[string]any, error) {
 
 func adminServerStats(s *Server) (map[string]any, error) {
 	f := s.facts()
-	m := map[string]any{"version": versionLine(), "read_only": false, "node_count": f.tree.Nodes, "server_stats": map[string]any{
+	m := map[string]any{"version": versionLine(), "read_only": s.readOnly.Load(), "node_count": f.tree.Nodes, "server_stats": map[string]any{
 		"packets_sent": f.sent, "packets_received": f.received, "fsync_threshold_exceed_count": 0,
 		"server_state": s.mode(), "last_processed_zxid": f.zxid, "outstanding_requests": f.outstanding, "avg_latency": f.latencyAvg,
 		"max_latency": f.latencyMax, "min_latency": f.latencyMin, "num_alive_client_connections": f.connections,
@@ -304,8 +308,10 @@ func adminStats(s *Server) (map[string]any, error) {
 
 func adminVotingView(s *Server) (map[string]any, error) {
 	view := map[string]any{}
-	for _, id := range peerIDs(s.cfg.Peers) {
-		view[fmt.Sprint(id)] = map[string]any{"server_addresses": []string{s.cfg.Peers[id]}, "election_addresses": []string{s.cfg.Peers[id]}, "learner_type": "PARTICIPANT"}
+	for _, m := range s.Members() {
+		if !m.Observer && !s.standalone() {
+			view[fmt.Sprint(m.ID)] = map[string]any{"server_addresses": []string{m.Addr}, "election_addresses": []string{m.Addr}, "learner_type": "PARTICIPANT"}
+		}
 	}
 	return map[string]any{"current_config": view}, nil
 }

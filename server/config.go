@@ -35,8 +35,19 @@ type Config struct {
 	Data string
 
 	// Peers are the peer addresses of all members, this one included, by number. They count at the first start with an
-	// empty data folder; later starts read the folder. Empty: a server of its own.
+	// empty data folder; later starts read the folder, and only take this server's own address from here. Empty: a server
+	// of its own.
 	Peers map[uint64]string
+	// Observers are the numbers of those members that serve clients and have no vote. They count when Peers do.
+	Observers []uint64
+	// Join makes a server with an empty data folder wait until it is added to an ensemble that runs, instead of forming
+	// one. Of Peers only its own address counts.
+	Join bool
+	// ReconfigEnabled allows ZooKeeper's operation reconfig, to whoever may write to /zookeeper/config.
+	ReconfigEnabled bool
+	// ReadOnlyMode serves clients that allow it from what this server has while no leader is known, after four election
+	// time-outs.
+	ReadOnlyMode bool
 	// PeerListener, if given, is used instead of listening on this server's own peer address. The server closes it.
 	PeerListener net.Listener
 	// DialPeer, if given, connects to other members instead of a plain TCP dial.
@@ -129,6 +140,17 @@ func (cfg Config) Check() error {
 		if _, ok := cfg.Peers[cfg.ID]; !ok {
 			wrong("peers %v do not contain this server's own id %d", peerIDs(cfg.Peers), cfg.ID)
 		}
+	}
+	if cfg.Join && len(cfg.Peers) == 0 {
+		wrong("a server that is to join an ensemble needs its own peer address")
+	}
+	for _, id := range cfg.Observers {
+		if _, ok := cfg.Peers[id]; !ok {
+			wrong("observer %d is not among the peers", id)
+		}
+	}
+	if len(cfg.Peers) > 0 && len(cfg.Observers) >= len(cfg.Peers) && !cfg.Join {
+		wrong("the peers are observers only, and nobody votes")
 	}
 	seen := make(map[string]uint64)
 	for _, id := range peerIDs(cfg.Peers) {

@@ -38,6 +38,9 @@ type conn struct {
 	epoch   int32
 	timeout time.Duration
 
+	readOnly       bool        // of the read-only mode; written under Server.mu
+	allowsReadOnly atomic.Bool // the client said so
+
 	ids   atomic.Pointer[[]wire.ID] // replaced by auth requests, never changed in place
 	heard atomic.Bool               // something came since the leader was last told
 
@@ -129,6 +132,9 @@ var errLastRequest = errors.New("no request is taken behind this one")
 // readLoop returns with the reason why no more requests are taken.
 func (c *conn) readLoop() error {
 	for {
+		if err := c.awaitNext(); err != nil {
+			return err
+		}
 		frame, err := c.readFrame()
 		if err != nil {
 			return err

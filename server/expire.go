@@ -68,6 +68,8 @@ func (s *Server) leading(ctx context.Context) {
 	}()
 	expire := time.NewTicker(s.cfg.Tick)
 	defer expire.Stop()
+	var listed published
+	s.publish(&listed)
 	reap := time.NewTicker(s.cfg.ContainerInterval)
 	defer reap.Stop()
 	for {
@@ -75,6 +77,7 @@ func (s *Server) leading(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-expire.C:
+			s.publish(&listed)
 			for _, id := range s.lead.overdue() {
 				s.expire(id)
 			}

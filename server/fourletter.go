@@ -30,11 +30,11 @@ var fourLetterWords = map[string]func(s *Server, b *bytes.Buffer){
 	"envi": writeEnvironment,
 	"gtmk": func(_ *Server, b *bytes.Buffer) { b.WriteString("0") },
 	"hash": writeHash,
-	"isro": func(_ *Server, b *bytes.Buffer) { b.WriteString("rw") },
+	"isro": func(s *Server, b *bytes.Buffer) { b.WriteString(s.access()) },
 	"mntr": writeMonitor,
 	"ruok": func(_ *Server, b *bytes.Buffer) { b.WriteString("imok") },
 	"srst": func(s *Server, b *bytes.Buffer) { s.resetStats(); b.WriteString("Server stats reset.\n") },
-	"srvr": func(s *Server, b *bytes.Buffer) { s.writeVersion(b); s.writeSummary(b) },
+	"srvr": func(s *Server, b *bytes.Buffer) { s.writeVersion(b); s.writeReadOnly(b); s.writeSummary(b) },
 	"stat": writeStat,
 	"stmk": func(_ *Server, b *bytes.Buffer) { b.WriteString("0") }, // there are no trace masks
 	"wchc": writeWatchesBySession,
@@ -57,7 +57,7 @@ func (c *conn) fourLetterWord(word string) {
 	switch allowed := s.cfg.FourLetterWords; {
 	case !slices.Contains(allowed, word) && !slices.Contains(allowed, "*"):
 		fmt.Fprintf(&b, "%s is not executed because it is not in the whitelist.\n", word)
-	case s.hasLeader() || slices.Contains(answeredAnyway, word):
+	case s.serves() || slices.Contains(answeredAnyway, word):
 		fourLetterWords[word](s, &b)
 	case word == "isro":
 		b.WriteString("null")
@@ -76,12 +76,30 @@ func (c *conn) fourLetterWord(word string) {
 
 func (s *Server) mode() string {
 	switch id, _ := s.replica.Leader(); {
-	case len(s.cfg.Peers) <= 1:
+	case s.readOnly.Load():
+		return "read-only"
+	case s.standalone():
 		return "standalone"
 	case id == s.cfg.ID:
 		return "leader"
+	case s.observes():
+		return "observer"
 	}
 	return "follower"
+}
+
+// access tells what clients may do.
+func (s *Server) access() string {
+	if s.readOnly.Load() {
+		return "ro"
+	}
+	return "rw"
+}
+
+func (s *Server) writeReadOnly(b *bytes.Buffer) {
+	if s.readOnly.Load() {
+		b.WriteString("READ-ONLY mode; serving only read-only clients\n")
+	}
 }
 
 func (s *Server) peerState() string {
@@ -90,6 +108,8 @@ func (s *Server) peerState() string {
 		return "election"
 	case s.mode() == "follower":
 		return "following - broadcast"
+	case s.mode() == "observer":
+		return "observing - broadcast"
 	}
 	return "leading - broadcast"
 }
@@ -113,6 +133,7 @@ func decimal(f float64) string { return strconv.FormatFloat(f, 'f', 4, 64) }
 
 func writeStat(s *Server, b *bytes.Buffer) {
 	s.writeVersion(b)
+	s.writeReadOnly(b)
 	b.WriteString("Clients:\n")
 	for _, c := range s.connections() {
 		i := c.info()
@@ -178,11 +199,11 @@ func (s *Server) monitor() []keyValue {
 		{"non_mtls_remote_conn_count", 0}, {"non_mtls_local_conn_count", 0}, {"connection_rejected", f.rejected},
 		{"stale_sessions_expired", f.expired}, {"snap_count", f.replica.Snapshots},
 	}
-	if n := len(s.cfg.Peers); n > 1 {
-		list = append(list, keyValue{"peer_state", s.peerState()}, keyValue{"quorum_size", n/2 + 1})
+	if voters, observers := s.roles(); !s.standalone() {
+		list = append(list, keyValue{"peer_state", s.peerState()}, keyValue{"quorum_size", voters/2 + 1})
 		if f.leads {
-			list = append(list, keyValue{"learners", n - 1}, keyValue{"synced_followers", n - 1}, keyValue{"synced_non_voting_followers", 0},
-				keyValue{"synced_observers", 0}, keyValue{"pending_syncs", 0}, keyValue{"leader_uptime", f.uptime.Milliseconds()},
+			list = append(list, keyValue{"learners", voters + observers - 1}, keyValue{"synced_followers", voters - 1}, keyValue{"synced_non_voting_followers", 0},
+				keyValue{"synced_observers", observers}, keyValue{"pending_syncs", 0}, keyValue{"leader_uptime", f.uptime.Milliseconds()},
 				keyValue{"last_proposal_size", -1}, keyValue{"max_proposal_size", -1}, keyValue{"min_proposal_size", -1})
 		}
 	}
@@ -207,11 +228,8 @@ func writeConf(s *Server, b *bytes.Buffer) {
 	fmt.Fprintf(b, "dataDir=%s/version-2\ndataDirSize=%d\ndataLogDir=%s/version-2\ndataLogSize=%d\n", s.cfg.Data, dirSize(s.cfg.Data), s.cfg.Data, size)
 	fmt.Fprintf(b, "tickTime=%d\nmaxClientCnxns=%d\nminSessionTimeout=%d\nmaxSessionTimeout=%d\nclientPortListenBacklog=-1\nserverId=%d\n",
 		s.cfg.Tick.Milliseconds(), s.cfg.MaxConnectionsPerAddress, s.cfg.MinSessionTimeout.Milliseconds(), s.cfg.MaxSessionTimeout.Milliseconds(), s.cfg.ID)
-	if len(s.cfg.Peers) > 1 {
-		b.WriteString("membership: \n")
-		for _, id := range peerIDs(s.cfg.Peers) {
-			fmt.Fprintf(b, "server.%d=%s\n", id, s.cfg.Peers[id])
-		}
+	if !s.standalone() {
+		fmt.Fprintf(b, "membership: \n%s\n", s.memberList())
 	}
 }
 

@@ -47,7 +47,6 @@ var operations = map[wire.Op]operation{
 	wire.OpRemoveWatches:        {read: decodeInto[wire.RemoveWatchesRequest], run: runRemoveWatches},
 	wire.OpWhoAmI:               {read: decodeNothing, run: runWhoAmI},
 	wire.OpSASL:                 {read: decodeNothing, run: runSASL},
-	wire.OpReconfig:             {read: decodeInto[wire.ReconfigRequest], run: refuse(wire.ErrReconfigDisabled)},
 }
 
 // request takes one request from the client. An error means that no further one is to be taken.
@@ -61,6 +60,11 @@ func (c *conn) request(frame []byte) error {
 	var h wire.RequestHeader
 	h.Decode(&r)
 	s := &slot{conn: c, xid: h.Xid, op: h.Op, start: time.Now()}
+	if c.readOnly {
+		if done, err := c.requestReadOnly(s); done {
+			return err
+		}
+	}
 	switch h.Op {
 	case wire.OpPing: // tells the leader itself
 		s.xid, s.held, s.read = wire.XidPing, true, pong
@@ -74,7 +78,13 @@ func (c *conn) request(frame []byte) error {
 		c.propose(s, &tree.Txn{Op: wire.OpCloseSession})
 		return errLastRequest
 	}
-	c.srv.toucher.hear(c)
+	if !c.readOnly {
+		c.srv.toucher.hear(c)
+	}
+	if h.Op == wire.OpReconfig {
+		c.reconfig(s, &r)
+		return nil
+	}
 	op, ok := operations[h.Op]
 	switch {
 	case !ok:
@@ -170,6 +180,8 @@ func appendResult(b []byte, s *slot) []byte {
 		return res.Stat.Append(b)
 	case wire.OpMulti:
 		return wire.AppendMultiResults(b, res.Multi)
+	case wire.OpReconfig:
+		return res.Stat.Append(wire.AppendBuffer(b, s.req.([]byte)))
 	}
 	return b
 }

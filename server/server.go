@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -41,7 +43,10 @@ type Server struct {
 	started  time.Time
 	admin    *admin // nil without a listener for operators
 
-	backingUp sync.Mutex // held while a backup is sent
+	backingUp     sync.Mutex // held while a backup is sent
+	reconfiguring sync.Mutex // held while a client's reconfiguration is carried out
+
+	readOnly atomic.Bool // serving without a leader; changed under mu
 
 	cancel context.CancelFunc // ends the loops
 	loops  *errgroup.Group    // share a fate: when one fails the server stops
@@ -59,6 +64,7 @@ type Server struct {
 // Ready does. What is wrong with cfg or the folder is told in the error.
 func Start(cfg Config) (*Server, error) {
 	cfg = cfg.WithDefaults()
+	cfg.Peers = maps.Clone(cfg.Peers) // read later, while the caller may use theirs
 	if err := cfg.Check(); err != nil {
 		return nil, err
 	}
@@ -93,6 +99,9 @@ func (s *Server) start() {
 	s.loops, ctx = errgroup.WithContext(ctx)
 	s.loops.Go(func() error { return s.toucher.run(ctx) })
 	s.loops.Go(func() error { return s.accept(s.listener) })
+	if s.cfg.ReadOnlyMode {
+		s.loops.Go(func() error { return s.followQuorum(ctx) })
+	}
 	if s.secure != nil {
 		s.loops.Go(func() error { return s.accept(s.secure) })
 	}
@@ -154,10 +163,10 @@ func (s *Server) listen() (err error) {
 	}
 	var peers []replica.Peer
 	for _, id := range peerIDs(cfg.Peers) {
-		peers = append(peers, replica.Peer{ID: id, Addr: cfg.Peers[id]})
+		peers = append(peers, replica.Peer{ID: id, Addr: cfg.Peers[id], Observer: slices.Contains(cfg.Observers, id)})
 	}
 	s.replica, err = replica.Open(replica.Config{
-		ID: cfg.ID, Peers: peers, Listener: peer, Store: store, Machine: &s.state, Handler: s.lead.handle,
+		ID: cfg.ID, Peers: peers, Join: cfg.Join, Listener: peer, Store: store, Machine: &s.state, Handler: s.lead.handle,
 		OnLeader: s.leading, Logger: cfg.Logger, ElectionTimeout: cfg.ElectionTimeout, SnapshotBytes: cfg.SnapshotBytes,
 		Dial: dial,
 	})
@@ -232,7 +241,9 @@ func (s *Server) stop(stopReplica func() error) error {
 		}
 		err = errors.Join(err, stopReplica()) // before the connections: a client must not be refused by a leader
 		if failed := s.loops.Wait(); failed != nil {
-			s.log.Error("the server had stopped by itself", "error", failed)
+			if !errors.Is(failed, ErrRemoved) { // the replica has said that
+				s.log.Error("the server had stopped by itself", "error", failed)
+			}
 			err = errors.Join(failed, err)
 		}
 		s.mu.Lock()

@@ -85,6 +85,10 @@ var (
 // close without a reply it returns an error only.
 func (c *conn) attach(req *wire.ConnectRequest) error {
 	timeout := min(max(time.Duration(req.Timeout)*time.Millisecond, c.srv.cfg.MinSessionTimeout), c.srv.cfg.MaxSessionTimeout)
+	c.allowsReadOnly.Store(req.ReadOnly)
+	if c.srv.readOnly.Load() {
+		return c.attachReadOnly(req, timeout)
+	}
 	x := tree.Txn{Op: tree.OpAttach, Session: req.SessionID, Timeout: int32(timeout.Milliseconds()), Password: req.Password}
 	var res tree.Result
 	for {

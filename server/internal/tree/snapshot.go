@@ -172,7 +172,8 @@ func (bw *blockWriter) write(p []byte) {
 }
 
 // Digest returns a hash over nodes and sessions, but not the zxid nor when sessions were used: equal trees have equal
-// digests on every server, and a failed transaction leaves it as it was. It takes time in proportion to the tree.
+// digests on every server, and a failed transaction leaves it as it was. The list of members does not count either: a
+// backup restored elsewhere is the same tree. It takes time in proportion to the tree.
 func (t *Tree) Digest() uint64 {
 	var d digest
 	for _, s := range t.sessions {
@@ -202,7 +203,7 @@ func (d *digest) session(s *Session) { d.add(s.append(append(d.b[:0], recordSess
 
 func (d *digest) nodes(nodes []*Node) {
 	for _, n := range nodes {
-		if n != nil {
+		if n != nil && n.path != ConfigPath {
 			d.add(append(n.append(append(d.b[:0], recordNode)), n.acl.key...))
 		}
 	}
