@@ -53,6 +53,13 @@ func NewCluster(t testing.TB, n int, o ...Option) *Cluster {
 	}
 	t.Cleanup(c.close)
 	for _, s := range c.Servers {
+		for _, other := range c.Servers {
+			if other != s {
+				s.wire.others = append(s.wire.others, other.wire)
+			}
+		}
+	}
+	for _, s := range c.Servers {
 		s.start()
 	}
 	for _, s := range c.Servers {

@@ -15,8 +15,9 @@ import (
 
 // tap sees what goes over the connections of one server's clients, and lets faults happen there.
 type tap struct {
-	srv *Server
-	way way // from the server; its gate is shut for both directions
+	srv    *Server
+	way    way    // from the server; its gate is shut for both directions
+	others []*tap // of the cluster
 
 	mu       sync.Mutex // guards the fields below
 	faults   []*Fault
@@ -133,6 +134,14 @@ func (t *tap) keep(session int64, frame []byte) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.late[session] = append(t.late[session], frame)
+}
+
+// forget drops the requests put aside for a session that has attached to another server: an ensemble refuses them from
+// then on, wherever they come from.
+func (t *tap) forget(session int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.late, session)
 }
 
 // due returns the requests put aside that are to be carried out before one of kind op.
@@ -328,7 +337,11 @@ func (c *tapConn) reply(frame []byte) (decide func(<-chan struct{}) fate, swallo
 	defer c.mu.Unlock()
 	if !c.answered {
 		if c.answered = true; len(frame) >= 16 {
-			c.session.Store(int64(binary.BigEndian.Uint64(frame[8:])))
+			session := int64(binary.BigEndian.Uint64(frame[8:]))
+			c.session.Store(session)
+			for _, t := range c.tap.others {
+				t.forget(session)
+			}
 		}
 		return nil, false
 	}
