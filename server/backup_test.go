@@ -301,6 +301,34 @@ func TestRestore_BrokenOff(t *testing.T) {
 	}
 }
 
+// A member that was away gets the restored state when it comes back, through the log or, if that was cut, a snapshot.
+func TestRestore_ReachesAMemberThatWasAway(t *testing.T) {
+	t.Parallel()
+	from := servertest.New(t, servertest.WithConfig(withAdmin))
+	furnish(t, from.Dial(t), 600)
+	backup := mustBackup(t, from.Server())
+	for name, size := range map[string]int64{"log": 64 << 20, "snapshot": 64 << 10} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cl := servertest.NewCluster(t, 3, servertest.WithConfig(withAdmin), servertest.OnDisk(),
+				servertest.WithConfig(func(c *server.Config) { c.SnapshotBytes = size }))
+			away := cl.Servers[0]
+			away.Kill()
+			through := cl.Leader()
+			if code, _, answer := command(t, through.Server(), http.MethodPost, "restore", "", backup); code != http.StatusOK {
+				t.Fatalf("restore: %d %s", code, answer)
+			}
+			away.Restart()
+			if got, want := hash(t, away.Server()), hash(t, through.Server()); got != want {
+				t.Errorf("%s at the one that was away, %s at the others", got, want)
+			}
+			if n := metricOf(t, away.Server(), "docent_znodes"); n < 600 {
+				t.Errorf("%v nodes", n)
+			}
+		})
+	}
+}
+
 type brokenReader struct{}
 
 func (brokenReader) Read([]byte) (int, error) { return 0, errors.New("broken") }
