@@ -153,6 +153,27 @@ func (c *Cluster) each(a, b []int, f func(i, j uint64)) {
 	}
 }
 
+// Pause lets the server at an index send and hear nothing, without breaking a connection, as if its process had been
+// stopped: neither towards its clients nor towards the other servers. (It goes on thinking meanwhile, so a leader notices
+// by itself that it is alone.) resume lets everything through that was sent meanwhile.
+func (c *Cluster) Pause(server int) (resume func()) {
+	var rest []int
+	for i := range c.Servers {
+		if i != server {
+			rest = append(rest, i)
+		}
+	}
+	one := []int{server}
+	gates := func(f func(*gate)) {
+		open := func(i, j uint64) { f(&c.links.way(i, j).gate) }
+		c.each(one, rest, open)
+		c.each(rest, one, open)
+		f(&c.Servers[server].wire.way.gate)
+	}
+	gates((*gate).shut)
+	return func() { gates((*gate).open) }
+}
+
 // Lag makes everything between the server at an index and the others take d longer, in both directions. With less than
 // an election timeout it stays a follower, whose reads are older than the leader's by d. 0 ends it.
 func (c *Cluster) Lag(server int, d time.Duration) {

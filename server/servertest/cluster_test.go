@@ -81,6 +81,42 @@ func TestPartitionOneWay(t *testing.T) {
 	}
 }
 
+func TestPause(t *testing.T) {
+	clusterBubble(t, func(t *testing.T, cl *servertest.Cluster, lead int, rest []int) {
+		alone, other := cl.Servers[lead].Dial(t), cl.Servers[rest[0]].Dial(t)
+		resume := cl.Pause(lead)
+		short, cancel := context.WithTimeout(ctx(t), time.Second)
+		defer cancel()
+		if _, _, err := alone.Exists(short, "/a"); err == nil {
+			t.Error("a paused server answered")
+		}
+		create(t, other, "/a")
+		resume()
+		if !exists(t, alone, "/a", client.Fresh()) {
+			t.Error("not there after the pause")
+		}
+	})
+}
+
+// Disks are allowed in a bubble: nobody waits for a disk for ever.
+func TestOnDiskOnVirtualTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cl := servertest.NewCluster(t, 3, servertest.NoSockets(), servertest.OnDisk())
+		c := cl.Dial(t)
+		create(t, c, "/a")
+		for _, s := range cl.Servers {
+			s.Kill()
+		}
+		for _, s := range cl.Servers {
+			s.Restart()
+		}
+		if !exists(t, c, "/a", client.Fresh()) {
+			t.Error("lost by a restart of all")
+		}
+	})
+}
+
 func TestKillLeaderOnVirtualTime(t *testing.T) {
 	clusterBubble(t, func(t *testing.T, cl *servertest.Cluster, _ int, _ []int) {
 		c := cl.Dial(t)

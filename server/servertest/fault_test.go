@@ -177,8 +177,6 @@ func TestRestartInMemory(t *testing.T) {
 	})
 }
 
-// TestBubbleTakesTheClientsTime is why the client does not look at the machine's clock in a bubble: it would take the
-// time that a bubble stands still for sleep.
 func TestFreezeTakesVirtualTime(t *testing.T) {
 	bubble(t, func(t *testing.T, srv *servertest.Server) {
 		s := session(t, srv.Dial(t))

@@ -74,7 +74,7 @@ func (s *Server) expireSome(m *Moment) {
 }
 
 // Steps returns what a Script may let happen to the cluster: the steps of its servers, killed servers and leaders that
-// come back, partitions of all sorts, servers that lag and whose reads go stale. One server at a time is killed or cut
+// come back, partitions of all sorts, servers that are paused, that lag, and whose reads go stale. One server at a time is killed or cut
 // off, so a majority of three remains.
 func (c *Cluster) Steps() []Step {
 	var steps []Step
@@ -87,6 +87,10 @@ func (c *Cluster) Steps() []Step {
 		c.step("make mute", 2, func(m *Moment) { c.cutOff(m, c.PartitionOneWay) }),
 		c.step("make deaf", 2, func(m *Moment) {
 			c.cutOff(m, func(one, rest []int) { c.PartitionOneWay(rest, one) })
+		}),
+		c.step("pause", 2, func(m *Moment) {
+			defer c.Pause(slices.Index(c.Servers, c.some(m)))()
+			m.Wait(m.Between(stepLeast, stepMost))
 		}),
 		c.step("lag", 2, func(m *Moment) {
 			i := slices.Index(c.Servers, c.some(m))

@@ -166,12 +166,15 @@ func (l *tapListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &tapConn{Conn: nc, tap: l.tap, out: newOutlet(nc, &l.tap.way)}
+	c := &tapConn{Conn: nc, tap: l.tap, out: newOutlet(nc, &l.tap.way), buf: make([]byte, minBuf)}
 	l.tap.mu.Lock()
 	l.tap.conns[c] = struct{}{}
 	l.tap.mu.Unlock()
 	return c, nil
 }
+
+// A connection reads so much at a time: most carry little.
+const minBuf, maxBuf = 1 << 10, 64 << 10
 
 var errFault = errors.New("servertest: the connection breaks here")
 
@@ -235,14 +238,14 @@ func (c *tapConn) fill() error {
 	if len(c.ready) > 0 {
 		return nil
 	}
-	if c.buf == nil {
-		c.buf = make([]byte, 4<<10)
-	}
 	n, err := c.Conn.Read(c.buf)
 	if !c.tap.way.gate.pass(c.out.ended) {
 		return errFault
 	}
 	c.raw = append(c.raw, c.buf[:n]...)
+	if n == len(c.buf) && n < maxBuf {
+		c.buf = make([]byte, 4*n)
+	}
 	if n > 0 {
 		return nil
 	}
