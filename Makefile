@@ -3,6 +3,8 @@
 #   make check     before a commit: gofmt, go vet, staticcheck, all tests
 #   make race      all tests under the race detector (needs a C compiler)
 #   make bench     the benchmarks; PKG=./client BENCH=Get picks some
+#   make bench-client  docent's client beside go-zookeeper/zk, with the same server
+#   make soak      a million cycles of watch and close, and of lock and give up; 20,000 random walks of the client
 #   make fuzz      every fuzz target for FUZZTIME (10s)
 #   make interop   foreign clients against docent, docent's client and stories against Apache ZooKeeper
 #   make examples  the stories of examples/
@@ -15,7 +17,7 @@ STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.7.0
 # go-zookeeper's checks are a module of their own, which ./... does not reach.
 GOZK = internal/interop/gozk
 
-.PHONY: check fmt vet staticcheck test race bench fuzz interop examples
+.PHONY: check fmt vet staticcheck test race bench bench-client soak fuzz interop examples
 
 check: fmt vet staticcheck test
 
@@ -38,6 +40,15 @@ race:
 
 bench:
 	go test -run '^$$' -bench '$(BENCH)' -benchmem $(PKG)
+
+bench-client:
+	go run ./internal/interop/clientbench
+
+# SOAK is how many cycles; tests alone make 10,000.
+SOAK ?= 1000000
+soak:
+	DOCENT_SOAK=$(SOAK) go test -count=1 -timeout 2h -v -run 'Soak' ./client ./lock
+	go test -count=1 -timeout 1h -run TestWalk ./client -walks 20000
 
 # go test fuzzes one target of one package at a time.
 fuzz:

@@ -1,0 +1,99 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/docent-io/docent/client"
+)
+
+// result is one case: rates per second, the rest per operation.
+type result struct {
+	Op                         string
+	Goroutines                 int
+	Rate, Allocs, Bytes, Usecs float64
+}
+
+// measureDocent prints one line of JSON for each case, as internal/interop/gozk/bench does for go-zookeeper/zk.
+func measureDocent(addr, only string, length time.Duration) {
+	ctx := context.Background()
+	c, err := client.Dial(ctx, client.Config{Servers: []string{addr}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	root := fmt.Sprintf("/bench-%d", os.Getpid())
+	data := make([]byte, 1024)
+	if _, err := c.Create(ctx, root, data); err != nil {
+		log.Fatal(err)
+	}
+	var n atomic.Int64
+	for _, op := range []struct {
+		name string
+		do   func() error
+	}{
+		{"get", func() error { _, err := c.Get(ctx, root); return err }},
+		{"set", func() error { _, err := c.Set(ctx, root, data, -1); return err }},
+		{"create", func() error { _, err := c.Create(ctx, fmt.Sprint(root, "/", n.Add(1)), data); return err }},
+	} {
+		for _, goroutines := range []int{1, 16, 256} {
+			if only == "" || only == fmt.Sprint(op.name, "/", goroutines) {
+				json.NewEncoder(os.Stdout).Encode(measure(op.name, goroutines, length, op.do))
+			}
+		}
+	}
+}
+
+// measure runs do from some goroutines for a while, behind a quarter of that to warm up.
+func measure(op string, goroutines int, length time.Duration, do func() error) result {
+	load(goroutines, length/4, do)
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	cpu, began := cpuTime(), time.Now()
+	ops := load(goroutines, length, do)
+	took, cpu := time.Since(began), cpuTime()-cpu
+	runtime.ReadMemStats(&after)
+	return result{
+		op, goroutines, ops / took.Seconds(), float64(after.Mallocs-before.Mallocs) / ops,
+		float64(after.TotalAlloc-before.TotalAlloc) / ops, float64(cpu.Microseconds()) / ops,
+	}
+}
+
+func load(goroutines int, length time.Duration, do func() error) float64 {
+	var wg sync.WaitGroup
+	var sum atomic.Int64
+	end := time.Now().Add(length)
+	for range goroutines {
+		wg.Go(func() {
+			n := int64(0)
+			for ; time.Now().Before(end); n++ {
+				if err := do(); err != nil {
+					log.Fatal(err)
+				}
+			}
+			sum.Add(n)
+		})
+	}
+	wg.Wait()
+	return float64(sum.Load())
+}
+
+// cpuTime is what this process has used of the machine's processors.
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		log.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
