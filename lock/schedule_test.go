@@ -131,8 +131,8 @@ type match struct {
 	s *servertest.Schedule
 	game
 	roster testkit.Roster[claim]
-	busy   testkit.Spans // somebody holds or waits
-	guard  *store        // nil: holders heed their contexts
+	busy   testkit.Spans  // somebody holds or waits
+	guard  *testkit.Store // nil: holders heed their contexts
 
 	cables [contenders]testkit.Cable // of each contender
 
@@ -189,11 +189,27 @@ func (m *match) steps() []servertest.Step {
 
 // unforced are the servers' faults but for the end of a session that has not been silent.
 func unforced(s *servertest.Schedule) []servertest.Step {
-	steps := s.Cluster.Steps()
-	if len(s.Servers) == 1 {
-		steps = s.Servers[0].Steps()
+	return slices.DeleteFunc(faults(s), func(s servertest.Step) bool { return s.Name == expire })
+}
+
+// forced are the servers' faults, a quarter of which end a session that has not been silent.
+func forced(s *servertest.Schedule) []servertest.Step {
+	steps := faults(s)
+	for i := range steps {
+		if steps[i].Name == expire {
+			steps[i].Weight = 10 / len(s.Servers)
+		}
 	}
-	return slices.DeleteFunc(steps, func(s servertest.Step) bool { return s.Name == "expire" })
+	return steps
+}
+
+const expire = "expire"
+
+func faults(s *servertest.Schedule) []servertest.Step {
+	if len(s.Servers) == 1 {
+		return s.Servers[0].Steps()
+	}
+	return s.Cluster.Steps()
 }
 
 // checkEmpty sees to it that nobody has left anything behind, once the faults are over.
@@ -221,6 +237,12 @@ func (c *contender) contend() {
 	}
 }
 
+// oversleep waits for longer than a session may last, often enough.
+func (c *contender) oversleep() {
+	c.pause(4*time.Second, c.s.Context())
+	c.pause(4*time.Second, c.s.Context())
+}
+
 // pause waits for a while, short ones being as likely as long ones, or until ctx ends.
 func (c *contender) pause(most time.Duration, ctx context.Context) {
 	t := time.NewTimer(min(time.Millisecond<<c.r.IntN(13), most))
@@ -233,12 +255,12 @@ func (c *contender) pause(most time.Duration, ctx context.Context) {
 
 func (c *contender) round() error {
 	defer c.busy.Begin()()
-	t := turn{began: c.guard.tick()}
+	began := c.guard.Now()
 	h, what, err := c.try()
 	if c.s.Context().Err() != nil {
 		return errors.Join(context.Cause(c.s.Context()), err)
 	}
-	t.granted = c.guard.tick()
+	t := testkit.Turn{Began: began, Granted: c.guard.Now()}
 	for err == nil {
 		if err := c.inside(h, what, t); err != nil {
 			return errors.Join(err, h.Unlock(c.s.Context()))
@@ -267,7 +289,7 @@ func (c *contender) try() (held, claim, error) {
 }
 
 // inside says what is held, and stays for a while.
-func (c *contender) inside(h held, what claim, t turn) error {
+func (c *contender) inside(h held, what claim, t testkit.Turn) error {
 	if wrong := conflict(c.roster.Enter(h.Context(), what)); wrong != "" && c.guard == nil {
 		return errors.New(wrong)
 	}
@@ -276,11 +298,11 @@ func (c *contender) inside(h held, what claim, t turn) error {
 		return nil
 	}
 	for range 2 { // the second time after a pause in which it looked at nothing
-		refused, err := c.guard.write(what.paths, h.Token(), t)
+		refused, err := c.guard.Write(what.paths, h.Token(), t)
 		if err != nil || refused {
 			return errors.Join(err, c.mustLose(h))
 		}
-		c.pause(4*time.Second, c.s.Context())
+		c.oversleep()
 	}
 	return nil
 }
@@ -295,54 +317,6 @@ func (c *contender) mustLose(h held) error {
 		return errors.New("the store refuses a holder that has not lost")
 	}
 	return nil
-}
-
-// turn is when a Lock was called and when it returned, in ticks of the store.
-type turn struct{ began, granted int }
-
-// store is what the lock protects. It is told a token, and finds out on its own who is late: whoever was granted before
-// somebody called Lock who has written since. A nil store's time stands still.
-type store struct {
-	mu      sync.Mutex // guards the fields below
-	now     int
-	guard   fence.Guard
-	began   map[string]int    // when the last of the writers of a path called Lock
-	highest map[string]uint64 // token of a writer
-	refused int
-}
-
-func newStore() *store {
-	return &store{guard: fence.Memory(), began: make(map[string]int), highest: make(map[string]uint64)}
-}
-
-func (s *store) tick() int {
-	if s == nil {
-		return 0
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.now++
-	return s.now
-}
-
-func (s *store) write(paths []string, token uint64, t turn) (refused bool, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, path := range paths {
-		no := s.guard.Admit(context.Background(), path, token)
-		late := s.began[path] > t.granted
-		switch {
-		case no == nil && late:
-			return false, fmt.Errorf("%s: a late write with token %d was let in", path, token)
-		case no != nil && !late && token >= s.highest[path]:
-			return false, fmt.Errorf("%s: a write was refused that is not late: %w", path, no)
-		case no != nil:
-			s.refused++
-			return true, nil
-		}
-		s.began[path], s.highest[path] = max(s.began[path], t.began), max(s.highest[path], token)
-	}
-	return false, nil
 }
 
 // leave unlocks. What cannot be confirmed goes on in the background, as checkEmpty finds out.
@@ -386,20 +360,22 @@ func TestSchedules_L2_FenceRefusesTheLate(t *testing.T) {
 	}
 }
 
-func schedules(t *testing.T, p servertest.Plan, g game, forced bool) {
+func schedules(t *testing.T, p servertest.Plan, g game, late bool) {
 	var refused atomic.Int64
-	if !forced {
-		p.Steps = unforced
+	p.Steps = unforced
+	if late {
+		p.Steps = forced
 	}
 	servertest.Schedules(t, p, func(t *testing.T, s *servertest.Schedule) bool {
 		m := &match{t: t, s: s, game: g, tries: make(map[int]context.CancelFunc)}
-		if forced {
-			m.guard = newStore()
-			defer func() { refused.Add(int64(m.guard.refused)) }()
+		if late {
+			guard := fence.Memory()
+			m.guard = testkit.NewStore(func(path string, token uint64) error { return guard.Admit(s.Context(), path, token) })
+			defer func() { refused.Add(int64(m.guard.Refused())) }()
 		}
 		return m.play()
 	})
-	if forced {
+	if late {
 		t.Logf("%d writes refused", refused.Load())
 	}
 }
