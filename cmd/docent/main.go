@@ -1,6 +1,7 @@
 // Command docent runs docent's server, and does what its operator needs.
 //
 //	docent serve       one server on 127.0.0.1:2181, or a member of an ensemble
+//	docent member      list, add and remove the members of a running ensemble, move its lead
 //	docent backup      write the state of a running ensemble into a file
 //	docent restore     restore a backup into an empty ensemble
 //	docent check       verify the data folder of a server that is not running
@@ -43,6 +44,7 @@ type verb struct {
 func verbs() []verb {
 	return []verb{
 		{"serve", "run a server", serve},
+		{"member", "list, add and remove members of a running ensemble, move its lead", member},
 		{"backup", "write the state of a running ensemble into a file", backup},
 		{"restore", "restore a backup into an empty ensemble", restore},
 		{"check", "verify the data folder of a server that is not running", checkData},

@@ -15,10 +15,11 @@ import (
 type operator struct {
 	fs          *flag.FlagSet
 	admin, auth string
+	sends       string // the type of what requests carry
 }
 
 func newOperator(verb string) *operator {
-	o := &operator{fs: flag.NewFlagSet(verb, flag.ContinueOnError)}
+	o := &operator{fs: flag.NewFlagSet(verb, flag.ContinueOnError), sends: "application/octet-stream"}
 	o.fs.SetOutput(io.Discard)
 	o.fs.StringVar(&o.admin, "admin", "", "`address` for operators (--admin-listen) of a server; or DOCENT_ADMIN")
 	o.fs.StringVar(&o.auth, "auth", "", "`USER:PASSWORD` that may do everything on /, if not everybody may; or DOCENT_AUTH")
@@ -31,6 +32,11 @@ func (o *operator) parse(e env, help string) (arg string, err error) {
 	if err != nil {
 		return "", err
 	}
+	return arg, o.complete(e)
+}
+
+// complete takes from the environment what no flag gave.
+func (o *operator) complete(e env) error {
 	if o.admin == "" {
 		o.admin = e.getenv("DOCENT_ADMIN")
 	}
@@ -38,9 +44,9 @@ func (o *operator) parse(e env, help string) (arg string, err error) {
 		o.auth = e.getenv("DOCENT_AUTH")
 	}
 	if o.admin == "" {
-		return "", usageError{errors.New("--admin is missing: the address for operators of a server")}
+		return usageError{errors.New("--admin is missing: the address for operators of a server")}
 	}
-	return arg, nil
+	return nil
 }
 
 // parseOne reads flags and exactly one argument behind them.
@@ -67,7 +73,7 @@ func (o *operator) request(ctx context.Context, method, command string, query ur
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Content-Type", "application/octet-stream")
+	req.Header.Set("Content-Type", o.sends)
 	if o.auth != "" {
 		req.Header.Set("Authorization", "digest "+o.auth)
 	}

@@ -26,10 +26,13 @@ func serve(ctx context.Context, e env) error {
 	if err != nil {
 		return usageError{oneLine(err)}
 	}
+	if cfg.Join && len(srv.Members()) == 0 {
+		fmt.Fprintf(e.stdout, "docent: waiting to be added as member %d at %s\n", cfg.ID, cfg.Peers[cfg.ID])
+	}
 	if err := srv.Ready(ctx); err == nil {
 		members := ""
-		if len(cfg.Peers) > 1 {
-			members = fmt.Sprintf(", member %d of %d", cfg.ID, len(cfg.Peers))
+		if len(cfg.Peers) > 0 {
+			members = fmt.Sprintf(", member %d of %d", cfg.ID, len(srv.Members()))
 		}
 		fmt.Fprintf(e.stdout, "docent: serving clients on %s%s, data in %s\n", srv.Addr(), members, cfg.Data)
 	}

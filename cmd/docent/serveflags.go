@@ -29,6 +29,13 @@ the data folder:
   docent serve --id 2 --data /var/lib/docent --listen 10.0.0.2:2181 \
       --peers 1=10.0.0.1:2888,2=10.0.0.2:2888,3=10.0.0.3:2888
 
+An observer, 4=10.0.0.4:2888:observer, serves clients and has no vote. A server
+that is to become a member of an ensemble that runs is told its own address,
+waits, and is added by docent member add:
+
+  docent serve --id 5 --data /var/lib/docent --listen 10.0.0.5:2181 \
+      --join --peers 5=10.0.0.5:2888
+
 Every flag can also be given in the environment, --max-frame as
 DOCENT_MAX_FRAME, or by a zoo.cfg of ZooKeeper's. A flag comes before the
 environment, and the environment before the file.
@@ -58,7 +65,10 @@ func newServeOptions() *serveOptions {
 	fs.Uint64Var(&cfg.ID, "id", 0, "`number` of this member, 1 to 254 (default 1)")
 	fs.StringVar(&cfg.Data, "data", dataFolder(), "`folder` for log and snapshots")
 	fs.StringVar(&cfg.Listen, "listen", server.DefaultListen, "`address` for clients")
-	fs.StringVar(&o.peers, "peers", "", "peer addresses of all members: `1=HOST:PORT,2=HOST:PORT,...`")
+	fs.StringVar(&o.peers, "peers", "", "peer addresses of all members: `1=HOST:PORT,2=HOST:PORT,3=HOST:PORT:observer,...`")
+	fs.BoolVar(&cfg.Join, "join", false, "with an empty data folder: wait to be added to an ensemble that runs, instead of forming one")
+	fs.BoolVar(&cfg.ReconfigEnabled, "reconfig-enabled", false, "allow ZooKeeper's reconfig to who may write to /zookeeper/config")
+	fs.BoolVar(&cfg.ReadOnlyMode, "read-only-mode", false, "serve reads to clients that allow it while there is no leader")
 	fs.DurationVar(&cfg.MinSessionTimeout, "min-session-timeout", 0, "shortest session timeout granted (default 500ms)")
 	fs.DurationVar(&cfg.MaxSessionTimeout, "max-session-timeout", 0, "longest session timeout granted (default 1m)")
 	fs.DurationVar(&cfg.Tick, "tick", 0, "how late a session may be expired (default 100ms)")
@@ -136,7 +146,7 @@ func (o *serveOptions) complete(e env) (err error) {
 		}
 	}
 	cfg := &o.cfg
-	if cfg.Peers, err = parsePeers(o.peers); err != nil {
+	if cfg.Peers, cfg.Observers, err = parsePeers(o.peers); err != nil {
 		return err
 	}
 	if cfg.Peers != nil && !given["id"] {
@@ -246,26 +256,27 @@ func (o *serveOptions) defaultOf(name string) string {
 	return o.fs.Lookup(name).Value.String()
 }
 
-func parsePeers(s string) (map[uint64]string, error) {
+// parsePeers reads the addresses of the members, and which of them are observers.
+func parsePeers(s string) (peers map[uint64]string, observers []uint64, err error) {
 	if s == "" {
-		return nil, nil
+		return nil, nil, nil
 	}
-	peers := make(map[uint64]string)
+	peers = make(map[uint64]string)
 	for entry := range strings.SplitSeq(s, ",") {
 		num, addr, ok := strings.Cut(strings.TrimSpace(entry), "=")
 		id, err := strconv.ParseUint(num, 10, 64)
-		if !ok || err != nil {
-			return nil, fmt.Errorf("--peers: %q is not NUMBER=HOST:PORT", entry)
-		}
-		if _, port, err := net.SplitHostPort(addr); err != nil || port == "" {
-			return nil, fmt.Errorf("--peers: %q is not NUMBER=HOST:PORT", entry)
+		addr, observer := strings.CutSuffix(addr, ":observer")
+		if _, port, e := net.SplitHostPort(addr); !ok || err != nil || e != nil || port == "" {
+			return nil, nil, fmt.Errorf("--peers: %q is not NUMBER=HOST:PORT or NUMBER=HOST:PORT:observer", entry)
 		}
 		if _, ok := peers[id]; ok {
-			return nil, fmt.Errorf("--peers: number %d is there twice", id)
+			return nil, nil, fmt.Errorf("--peers: number %d is there twice", id)
 		}
-		peers[id] = addr
+		if peers[id] = addr; observer {
+			observers = append(observers, id)
+		}
 	}
-	return peers, nil
+	return peers, observers, nil
 }
 
 func newLogger(w io.Writer, level, format string) (*slog.Logger, error) {

@@ -23,6 +23,7 @@ type zooFile struct {
 // sameMeaning are the keys whose values are a flag's as they stand.
 var sameMeaning = map[string]string{
 	"maxClientCnxns": "max-connections-per-address", "maxCnxns": "max-connections", "4lw.commands.whitelist": "4lw-whitelist", "extendedTypesEnabled": "extended-types",
+	"reconfigEnabled": "reconfig-enabled", "readonlymode.enabled": "read-only-mode",
 	"enforceQuota": "enforce-quota", "jute.maxbuffer": "max-frame", "DigestAuthenticationProvider.superDigest": "super-digest",
 }
 
@@ -43,6 +44,7 @@ var notNeeded = map[string]string{
 	"dataLogDir": "log and snapshots are in one folder, dataDir", "snapCount": "--snapshot-bytes says when a snapshot is taken",
 	"autopurge.snapRetainCount": "old snapshots are removed by themselves", "autopurge.purgeInterval": "old snapshots are removed by themselves",
 	"electionAlg": "there is one, raft's", "leaderServes": "every member serves", "forceSync": "every write is synced",
+	"peerType":     "the server lines say who observes",
 	"preAllocSize": "the log's segments have a fixed size", "standaloneEnabled": "one server alone is standalone",
 }
 
@@ -178,13 +180,17 @@ func (z *zooFile) members() error {
 		if len(part) < 3 {
 			return z.fail(key, "HOST:PORT:PORT")
 		}
-		if len(part) > 3 && part[3] != "participant" {
-			return z.fail(key, "a participant; observers are not read from zoo.cfg")
+		role := ""
+		switch {
+		case len(part) > 3 && part[3] == "observer":
+			role = ":observer"
+		case len(part) > 3 && part[3] != "participant":
+			return z.fail(key, "the role participant or observer")
 		}
 		if client != "" {
 			z.warning(key, "the client's part behind ; is taken from clientPort")
 		}
-		peers = append(peers, m[1]+"="+net.JoinHostPort(part[0], part[1]))
+		peers = append(peers, m[1]+"="+net.JoinHostPort(part[0], part[1])+role)
 	}
 	slices.Sort(peers)
 	dir := z.keys["dataDir"]
