@@ -6,6 +6,7 @@ import (
 )
 
 // A machine cannot be put to sleep by a test, so this one tells the clock what it would have seen.
+// Golang/go #24595: the clock that timers run by stops while the machine sleeps; k8s #125761 is what comes of it.
 func TestClock_SleepCounts(t *testing.T) {
 	c := newClock()
 	before := c.now()

@@ -138,7 +138,7 @@ func TestRun_E1_OneAfterTheOther(t *testing.T) {
 	}
 }
 
-// CURATOR-620, -645, -652, -653, -696: after an expiry there is a new candidate, and never two leaders.
+// CURATOR-504, -620, -644, -645, -652, -653, -696: after an expiry there is a new candidate, and never two leaders.
 func TestRun_E4_CampaignsAgainAfterExpiry_CURATOR620(t *testing.T) {
 	testkit.CheckLeaks(t)
 	srv := servertest.New(t)
@@ -193,7 +193,7 @@ func TestRun_E4_NodeDeleted_Etcd11777(t *testing.T) {
 	}
 }
 
-// Client-go #728, PR #139991: the term must not be given up while fn still runs.
+// Client-go #728, k8s PR #139991: the term must not be given up while fn still runs.
 func TestRun_E3_ReleasesAfterFnReturned_ClientGo728(t *testing.T) {
 	testkit.CheckLeaks(t)
 	srv := servertest.New(t)
@@ -223,7 +223,7 @@ func TestRun_E3_ReleasesAfterFnReturned_ClientGo728(t *testing.T) {
 	b.mustReturn(t)
 }
 
-// Cilium PR #42920, kubernetes #23731: work that outlives its term is reported.
+// Cilium PR #42920, k8s #23731, #44887, contrib #690: work that outlives its term is reported.
 func TestRun_Overrun(t *testing.T) {
 	testkit.CheckLeaks(t)
 	srv := servertest.New(t)
@@ -242,7 +242,8 @@ func TestRun_Overrun(t *testing.T) {
 	}
 }
 
-// CURATOR-3, -18, -171, -202, etcd #21128, cagriekin/charts #326: who stops campaigning leaves no candidate behind.
+// CURATOR-3, -18, -171, -202, etcd #21128, cagriekin/charts #326: who stops campaigning leaves no candidate behind; and
+// client-go #1187: nothing of it is told to a function that has not led.
 func TestRun_E6_CancelledCandidateLeaves_CURATOR3(t *testing.T) {
 	testkit.CheckLeaks(t)
 	srv := servertest.New(t)

@@ -10,6 +10,7 @@ import (
 	"github.com/docent-io/docent/server/servertest"
 )
 
+// Etcd #11788: an example that does not check the token teaches to forget it.
 func ExampleDo() {
 	srv := servertest.MustStart()
 	defer srv.Close()

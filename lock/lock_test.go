@@ -138,6 +138,7 @@ func TestMutex_L4_TurnsInOrder(t *testing.T) {
 	mustUnlock(t, held) // again is harmless
 }
 
+// CURATOR-140: what is in a node says who stands there, and why.
 func TestMutex_TryLock(t *testing.T) {
 	srv := servertest.New(t)
 	a, b := srv.Dial(t, func(c *client.Config) { c.Identity = "job 7" }), srv.Dial(t)
