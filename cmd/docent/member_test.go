@@ -56,6 +56,9 @@ func TestMember_ReplaceLostDisk(t *testing.T) {
 	mustVerb(t, "3  "+fresh.peer+"  voter", "member", "add", "3", fresh.peer, "--admin", admin)
 	fresh.ready()
 	acks.more(ctx, t, 200)
+	if _, err := dial(t, 10*time.Second, fresh.addr).Create(ctx, "/through-the-new-one", nil); err != nil {
+		t.Fatal(err)
+	}
 	// It counts now: with it, the ensemble does without another.
 	e[1].kill()
 	acks.more(ctx, t, 200)

@@ -294,7 +294,7 @@ func TestRemovalThatWouldLeaveNoMajority(t *testing.T) {
 func TestReplaceAMemberThatForgotEverything(t *testing.T) {
 	c := newCluster(t, 3, true, func(cfg *replica.Config) { cfg.SnapshotBytes = 128 << 10 })
 	lost := c.other(c.leader())
-	lost.m = nil
+	write(t, lost, 4, 1, 500) // its successor's are no repeats of these
 	c.kill(lost)
 	helper := c.other(lost)
 	stop := load(helper, 1)
@@ -306,7 +306,7 @@ func TestReplaceAMemberThatForgotEverything(t *testing.T) {
 	_, err = helper.r.AddMember(withTimeout(t, 20*time.Second), fresh.peer(), false)
 	must(t, err)
 	write(t, fresh, 3, 1, 100)
-	want := map[uint64]uint64{1: stop(), 2: 10000, 3: 100}
+	want := map[uint64]uint64{1: stop(), 2: 10000, 3: 100, 4: 500}
 	c.same(want)
 	if got := fresh.m.state(); !maps.Equal(got, want) {
 		t.Errorf("the new member has %v, want %v", got, want)

@@ -153,9 +153,12 @@ func (s *stable) GetUint64(key []byte) (uint64, error) {
 	return binary.BigEndian.Uint64(v), nil
 }
 
+// startBits is how much of an incarnation counts the starts; above is the time of the first, in milliseconds since 1970.
+const startBits = 20
+
 // identify makes the folder the member's at the first start, checks that it is at later ones, and counts the start.
 func (s *stable) identify(dir string, id uint64) (incarnation uint64, err error) {
-	member, starts := []byte("member"), []byte("incarnation")
+	member, born, starts := []byte("member"), []byte("born"), []byte("incarnation")
 	found, err := s.GetUint64(member)
 	if err != nil {
 		return 0, err
@@ -164,17 +167,26 @@ func (s *stable) identify(dir string, id uint64) (incarnation uint64, err error)
 		if err := neverUsed(dir); err != nil {
 			return 0, err
 		}
+		// Who lost its folder and begins anew under its number must not count from 1 again: the others would take what it
+		// sends for repeats of its earlier life.
+		if err := s.SetUint64(born, uint64(time.Now().UnixMilli())); err != nil {
+			return 0, err
+		}
 		if err := s.SetUint64(member, id); err != nil {
 			return 0, err
 		}
 	} else if found != id {
 		return 0, &WrongMemberError{Dir: dir, Want: id, Found: found}
 	}
+	birth, err := s.GetUint64(born) // 0 in folders of before
+	if err != nil {
+		return 0, err
+	}
 	n, err := s.GetUint64(starts)
 	if err != nil {
 		return 0, err
 	}
-	return n + 1, s.SetUint64(starts, n+1)
+	return birth<<startBits + n + 1, s.SetUint64(starts, n+1)
 }
 
 // neverUsed refuses a folder that has a log or snapshots though it has no member yet: its stable.db was lost, and with it

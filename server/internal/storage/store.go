@@ -69,7 +69,9 @@ type Store struct {
 // ID is the member's id, as given to Open or Memory.
 func (s *Store) ID() uint64 { return s.id }
 
-// Incarnation is greater at each start of this member; on disk it counts the starts, durably before Open returned.
+// Incarnation is greater at each start of this member; on disk it is the time of the first start
+// and the number of starts since, durably before Open returned. So a member that begins anew with an empty folder is ahead
+// of its earlier lives, too.
 func (s *Store) Incarnation() uint64 { return s.incarnation }
 
 // Log is the raft log.

@@ -23,11 +23,13 @@ func open(t testing.TB, dir string, id uint64) *storage.Store {
 
 func TestStableValuesAndIncarnation(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "not", "yet", "there")
+	last := uint64(0)
 	for start := uint64(1); start <= 3; start++ {
 		s := open(t, dir, 5)
-		if got := s.Incarnation(); got != start {
-			t.Errorf("incarnation = %d, want %d", got, start)
+		if got := s.Incarnation(); start > 1 && got != last+1 {
+			t.Errorf("incarnation = %d, want %d", got, last+1)
 		}
+		last = s.Incarnation()
 		if got, err := s.Stable().GetUint64([]byte("term")); err != nil || got != start-1 {
 			t.Errorf("term = %d, %v, want %d", got, err, start-1)
 		}
@@ -44,6 +46,24 @@ func TestStableValuesAndIncarnation(t *testing.T) {
 		if err := end(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// The starts of a folder that was lost do not put its successor behind.
+func TestIncarnationOfAnEmptyFolder(t *testing.T) {
+	old := filepath.Join(t.TempDir(), "old")
+	last := uint64(0)
+	for range 5 {
+		s := open(t, old, 5)
+		last = s.Incarnation()
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := open(t, filepath.Join(t.TempDir(), "new"), 5)
+	defer s.Close()
+	if got := s.Incarnation(); got <= last {
+		t.Errorf("incarnation %d with an empty folder, %d before", got, last)
 	}
 }
 
