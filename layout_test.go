@@ -51,6 +51,7 @@ var mayImport = map[string][]string{
 	"internal/testkit":             {},
 	"internal/interop":             {"internal"},
 	"internal/interop/clientbench": {"client", "internal/wire", "server/servertest"},
+	"internal/interop/contend":     {"client", "lock"},
 	"client":                       {"internal/wire", "internal/zpath"},
 	"client/prommetrics":           {"client"},
 	"client/oteltracing":           {"client"},

@@ -1,0 +1,155 @@
+package interop_test
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/docent-io/docent/internal/interop/peers"
+)
+
+// Programs that contend for one lock, each with the recipe of another client. They read orders from their standard
+// input, one a line, and answer "done":
+//
+//	turns ADDR PATH COUNTER N        enter N times, and add one to the number in the file COUNTER each time
+//	bench ADDR PATH CONTENDERS MS    let so many contenders take turns for so long; the answer tells "COUNT NANOSECONDS"
+
+// contender is such a program.
+type contender struct {
+	*peers.Process
+	orders io.Writer
+}
+
+const contendTime = 3 * time.Minute // for an order
+
+func startContender(t testing.TB, name string, cmd *exec.Cmd) *contender {
+	t.Helper()
+	orders, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &contender{Process: peers.Start(t, name, cmd), orders: orders}
+	if _, err := c.Line("ready", contendTime); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// do gives an order, and returns the rest of the answer.
+func (c *contender) do(order string, args ...any) (string, error) {
+	if _, err := fmt.Fprintln(c.orders, append([]any{order}, args...)...); err != nil {
+		return "", fmt.Errorf("%s: %w\n%s", c.Name, err, c.Tail())
+	}
+	answer, err := c.Line("done", contendTime)
+	return strings.TrimPrefix(answer, "done"), err
+}
+
+func docentContender(t testing.TB, flags ...string) *contender {
+	return startContender(t, "docent", exec.Command(peers.Build(t, "./internal/interop/contend"), flags...))
+}
+
+func gozkContender(t testing.TB) *contender {
+	t.Helper()
+	download := exec.Command("go", "mod", "download")
+	download.Dir = "gozk"
+	if out, err := download.CombinedOutput(); err != nil {
+		peers.Missing(t, "go-zookeeper/zk cannot be downloaded: %v\n%s", err, out)
+	}
+	bin := filepath.Join(t.TempDir(), "contend")
+	build := exec.Command("go", "build", "-o", bin, "./contend")
+	build.Dir = "gozk"
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("go build in gozk: %v\n%s", err, out)
+	}
+	return startContender(t, "go-zookeeper", exec.Command(bin))
+}
+
+// curatorContender compiles Curator's program with Debian's jars, whose manifests name those that they need.
+func curatorContender(t testing.TB) *contender {
+	t.Helper()
+	const jar = "/usr/share/java/curator-recipes.jar"
+	if _, err := os.Stat(jar); err != nil {
+		peers.Missing(t, "Curator (Debian: apt-get install libcurator-recipes-java): %v", err)
+	}
+	if _, err := exec.LookPath("javac"); err != nil {
+		peers.Missing(t, "no javac in PATH (Debian: apt-get install openjdk-17-jdk-headless)")
+	}
+	dir := t.TempDir()
+	path := strings.Join([]string{jar, "/usr/share/java/curator-framework.jar", "/usr/share/java/curator-client.jar",
+		"/usr/share/java/zookeeper.jar", "/usr/share/java/slf4j-nop.jar"}, ":")
+	if out, err := exec.Command("javac", "-cp", path, "-d", dir, "testdata/Contend.java").CombinedOutput(); err != nil {
+		t.Fatalf("javac: %v\n%s", err, out)
+	}
+	return startContender(t, "Curator", exec.Command("java", "-Xmx256m", "-cp", path+":"+dir, "Contend"))
+}
+
+// kazooContender uses names that Curator can read, unless they are to be kazoo's own.
+func kazooContender(t *testing.T, args ...string) *contender {
+	return startContender(t, "kazoo", exec.Command(findKazoo(t), append([]string{"testdata/contend.py"}, args...)...))
+}
+
+// takeTurns lets all contenders enter so many times under one lock at once.
+func takeTurns(t *testing.T, addr, path string, turns int, all ...*contender) {
+	t.Helper()
+	counter := filepath.Join(t.TempDir(), "counter")
+	if err := os.WriteFile(counter, []byte("0"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for _, c := range all {
+		wg.Go(func() {
+			if _, err := c.do("turns", addr, path, counter, turns); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	text, err := os.ReadFile(counter)
+	if want := strconv.Itoa(turns * len(all)); err != nil || string(text) != want {
+		t.Errorf("the counter is %s (%v), want %s: some were inside together", text, err, want)
+	}
+}
+
+// turns is how often each program enters while the others wait.
+const turns = 200
+
+// contendedServers are docent and Apache ZooKeeper.
+func contendedServers(t *testing.T) map[string]string {
+	return map[string]string{
+		"docent":    peers.Standalone(t, peers.Build(t, "./cmd/docent")).Addr,
+		"zookeeper": peers.Zookeeper(t),
+	}
+}
+
+// Go, Curator, kazoo and go-zookeeper contend for one lock. Curator does not see the names kazoo gives its nodes by
+// itself, so kazoo takes part with others; see zookeeper-protocol.md 14.5.
+func TestLock_AllClientsTakeTurns(t *testing.T) {
+	needContenders(t)
+	all := []*contender{docentContender(t), curatorContender(t), kazooContender(t, "--curator"), gozkContender(t)}
+	for name, addr := range contendedServers(t) {
+		t.Run(name, func(t *testing.T) { takeTurns(t, addr, "/locks/mixed", turns, all...) })
+	}
+}
+
+// Kazoo as it comes heeds no names but its own, so docent uses those (Compat).
+func TestLock_PlainKazooTakesTurns(t *testing.T) {
+	needContenders(t)
+	all := []*contender{docentContender(t, "-kazoo"), docentContender(t, "-kazoo"), kazooContender(t), kazooContender(t)}
+	for name, addr := range contendedServers(t) {
+		t.Run(name, func(t *testing.T) { takeTurns(t, addr, "/locks/plain", turns, all...) })
+	}
+}
+
+func needContenders(t *testing.T) {
+	t.Helper()
+	if !peers.Required() {
+		t.Skip("takes a minute and needs foreign clients: run `make interop` (DOCENT_REQUIRE_PEERS=1)")
+	}
+}

@@ -1,0 +1,51 @@
+"""Takes turns under kazoo's Lock, at the orders of a test: see internal/interop/contend.
+
+With --curator it uses the names that Curator recognises, and recognises those of Curator, docent and go-zookeeper;
+otherwise it is kazoo as it comes, which only docent's lock gets along with.
+"""
+
+import os
+import sys
+import time
+
+from kazoo.client import KazooClient
+from kazoo.recipe.lock import Lock
+
+
+class CuratorNamed(Lock):
+    _NODE_NAME = "-lock-"
+
+
+def make(zk, path):
+    if "--curator" in sys.argv[1:]:
+        return CuratorNamed(zk, path, "kazoo", extra_lock_patterns=["lock-"])
+    return Lock(zk, path, "kazoo")
+
+
+def turns(addr, path, counter, n):
+    zk = KazooClient(hosts=addr, timeout=20)
+    zk.start()
+    lock = make(zk, path)
+    for _ in range(int(n)):
+        with lock:
+            add_one(counter)
+    zk.stop()
+
+
+def add_one(counter):
+    os.close(os.open(counter + ".inside", os.O_CREAT | os.O_EXCL))  # fails if it is there: two inside
+    with open(counter) as f:
+        n = int(f.read())
+    time.sleep(0.001)
+    with open(counter, "w") as f:
+        f.write(str(n + 1))
+    os.remove(counter + ".inside")
+
+
+print("ready", flush=True)
+for line in sys.stdin:
+    order, *args = line.split()
+    if order != "turns":
+        sys.exit("unknown order: " + line)
+    turns(*args)
+    print("done", flush=True)
