@@ -23,4 +23,5 @@
 //	C5  Who reads a bundle gets all of one, never some files of it and some of the next.
 //	C6  A Counter adds exactly once, whatever replies are lost; only if its session or context ends before the outcome is
 //	    known, it says client.ErrMaybeApplied.
+//	C7  With WatchSaved, who starts while the ensemble cannot be reached begins with the last good value, marked stale.
 package config

@@ -36,16 +36,20 @@ func Load[T any](ctx context.Context, c *client.Client, path string, o ...Option
 // Its methods may be called by several goroutines at once. What Get returns is shared by all: do not change what it
 // points to.
 type Value[T any] struct {
-	path  string
-	opts  *options[T]
-	cache *recipes.Cache
-	done  chan struct{} // closed when run has ended
+	path string
+	opts *options[T]
+	file string             // of WatchSaved
+	stop context.CancelFunc // ends its dialling
+	done chan struct{}      // closed when run has ended
 
-	mu   sync.Mutex // guards the rest
-	view view[T]
-	good bool          // view has a value
-	over bool          // there will be no more changes; view.err says why
-	news chan struct{} // closed and replaced when any of this changes
+	mu       sync.Mutex     // guards the rest
+	cache    *recipes.Cache // nil until WatchSaved has a client
+	view     view[T]
+	good     bool          // view has a value
+	fromFile bool          // and that is the file's
+	over     bool          // there will be no more changes; view.err says why
+	saved    error         // why the file could not be written
+	news     chan struct{} // closed and replaced when any of this changes
 }
 
 // view is what a Value shows at one moment.
@@ -60,16 +64,18 @@ type view[T any] struct {
 // error tells what is in the way: that there is none (ErrNoConfig), or that it was refused (*RejectedError). From then on
 // ctx does not matter: Close ends it, or the client's.
 func Watch[T any](ctx context.Context, c *client.Client, path string, o ...Option[T]) (*Value[T], error) {
-	v := &Value[T]{
-		path: path, opts: newOptions(o), cache: recipes.NewNodeCache(c, path),
-		done: make(chan struct{}), news: make(chan struct{}),
-	}
+	v := newValue(path, o)
+	v.cache = recipes.NewNodeCache(c, path)
 	go v.run()
 	if err := v.awaitGood(ctx); err != nil {
 		v.Close()
 		return nil, fmt.Errorf("watch configuration %s: %w", path, err)
 	}
 	return v, nil
+}
+
+func newValue[T any](path string, o []Option[T]) *Value[T] {
+	return &Value[T]{path: path, opts: newOptions(o), stop: func() {}, done: make(chan struct{}), news: make(chan struct{})}
 }
 
 func (v *Value[T]) awaitGood(ctx context.Context) error {
@@ -101,8 +107,18 @@ func (v *Value[T]) Version() Version { return v.now().version }
 // ErrNoConfig when the node was deleted, or why there will be no more changes.
 func (v *Value[T]) Err() error { return v.now().err }
 
-// Stale tells whether there may be a newer value that is not known here, because the connection was lost.
-func (v *Value[T]) Stale() bool { return v.cache.Stale() }
+// Stale tells whether there may be a newer value that is not known here, because the connection was lost, or there was
+// none yet.
+func (v *Value[T]) Stale() bool {
+	k := v.followed()
+	return k == nil || k.Stale()
+}
+
+func (v *Value[T]) followed() *recipes.Cache {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.cache
+}
 
 // Changes yields the present value, and then every newer one; a slow reader skips some, but never the last. When a newer
 // one is refused, or the node is deleted, it yields the last good value with the error that Err returns. It ends after
@@ -135,7 +151,10 @@ func (v *Value[T]) Changes(ctx context.Context) iter.Seq2[T, error] {
 
 // Close ends the copy. Get goes on returning the last good value. It may be called again.
 func (v *Value[T]) Close() {
-	v.cache.Close()
+	v.stop()
+	if k := v.followed(); k != nil {
+		k.Close()
+	}
 	<-v.done
 }
 
@@ -148,7 +167,7 @@ func (v *Value[T]) now() view[T] {
 // run is the goroutine that takes over what the cache holds.
 func (v *Value[T]) run() {
 	defer close(v.done)
-	for snap, err := range v.cache.Changes(context.Background()) { // ends with the cache
+	for snap, err := range v.followed().Changes(context.Background()) { // ends with the cache
 		if err != nil {
 			v.show(func(next *view[T]) { next.err = fmt.Errorf("configuration %s: %w", v.path, err) }, true)
 			return
@@ -165,9 +184,12 @@ func (v *Value[T]) run() {
 // take takes over what the node holds, unless it is bad.
 func (v *Value[T]) take(node client.Node) {
 	value, err := v.opts.read(node)
+	if err == nil {
+		v.save(node)
+	}
 	v.show(func(next *view[T]) {
 		if next.err = err; err == nil {
-			next.value, next.version = value, versionOf(node.Stat)
+			next.value, next.version, v.fromFile = value, versionOf(node.Stat), false
 		}
 	}, false)
 }
@@ -179,6 +201,7 @@ func (v *Value[T]) show(change func(next *view[T]), over bool) {
 	next := v.view
 	change(&next)
 	switch {
+	case v.fromFile:
 	case next.err == nil:
 		v.good = true
 	case !v.good && v.opts.def != nil: // nothing good was ever there
