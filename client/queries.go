@@ -116,8 +116,8 @@ func (s *Session) WhoAmI(ctx context.Context) ([]ID, error) {
 	return ids, nil
 }
 
-// Members says how to change the members of an Apache ZooKeeper ensemble (the protocol's reconfig): either Joining and
-// Leaving, or All. Each is in ZooKeeper's own words.
+// Members says how to change the members of an ensemble (the protocol's reconfig): either Joining and Leaving, or All.
+// Each is in ZooKeeper's own words.
 type Members struct {
 	Joining string // server.4=host:2888:3888:participant;2181 and so on, separated by commas
 	Leaving string // server numbers, separated by commas
@@ -127,9 +127,8 @@ type Members struct {
 	IfConfig int64
 }
 
-// Reconfigure changes the members of an Apache ZooKeeper ensemble that permits it, and returns the new configuration as
-// the node /zookeeper/config. Servers that do not permit it, docent's among them, answer ErrReconfigDisabled. (docent's
-// have a listener for operators.)
+// Reconfigure changes the members of an ensemble that permits it to this client, and returns the new configuration as the
+// node /zookeeper/config. Servers that do not permit it answer ErrReconfigDisabled.
 func (s *Session) Reconfigure(ctx context.Context, m Members) (Node, error) {
 	const config = "/zookeeper/config"
 	k := s.s.call(wire.OpReconfig, config)

@@ -617,7 +617,7 @@ func testLarge(t *testing.T, e *env) {
 func testCloseCycles(t *testing.T, e *env) {
 	c, ctx := e.dial(t), t.Context()
 	s := session(t, c)
-	cycles := 10_000 // a million in soak runs
+	cycles := 10_000
 	if raceEnabled {
 		cycles = 1000
 	}

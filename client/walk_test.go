@@ -39,20 +39,20 @@ func TestWalk(t *testing.T) {
 		n = min(n, 60)
 	}
 	seen := make(map[[2]client.State]int)
-	for i := range uint64(n) {
-		synctest.Test(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // one for all: under the race detector many of them break down, golang/go#78156
+		for i := range uint64(n) {
 			w := newWalk(t, seed+i)
 			w.run()
+			if t.Failed() {
+				t.Fatalf("again: go test ./client -run TestWalk -walks 1 -walkseed %d", seed+i)
+			}
 			for _, way := range w.ways {
 				seen[way]++
 			}
-		})
-		if t.Failed() {
-			t.Fatalf("again: go test ./client -run TestWalk -walks 1 -walkseed %d", seed+i)
 		}
-	}
+	})
 	for way := range designed {
-		if seen[way] == 0 && n >= 50 {
+		if seen[way] == 0 && n >= 150 {
 			t.Errorf("no walk from seed %d went from %v to %v", seed, way[0], way[1])
 		}
 	}
@@ -200,7 +200,7 @@ func (w *walk) step() {
 				s.closed, s.forced = true, true
 			}
 		}},
-		{1, "read-only", func() { e.readOnly = !e.readOnly; w.cut() }},
+		{2, "read-only", func() { e.readOnly = !e.readOnly; w.cut() }},
 		{15, "sleep", func() {
 			e.mu.Unlock()
 			time.Sleep([]time.Duration{time.Millisecond, 700 * time.Millisecond, 3 * time.Second, 7 * time.Second, 13 * time.Second}[w.rnd.IntN(5)])

@@ -204,6 +204,8 @@ func TestWatch_R5_Close(t *testing.T) {
 		a.Close()
 		nothing("a lasting watch stands on the node, too")
 		st.Close()
+		removal("/x", wire.WatcherAny, 0) // both
+		streamOn(t, s, p, "/x", client.PersistentRecursive).Close()
 		removal("/x", wire.WatcherRecursive, 0)
 		if n := c.Stats().WatchesOpen; n != 0 {
 			t.Errorf("%d watches open", n)

@@ -14,8 +14,9 @@ type watchTable struct {
 
 	mu      sync.Mutex // guards the rest; held while removals are queued, so that they keep their place among requests
 	entries map[watchKey]*watchEntry
-	later   []watchKey // to be taken off the server once there is a connection
-	open    int        // members
+	later   []watchKey      // to be taken off the server once there is a connection
+	stale   map[string]bool // nodes on which the server keeps a watch that nobody needs
+	open    int             // members
 	ended   error
 }
 
@@ -28,7 +29,7 @@ type watchEntry struct {
 
 func (t *watchTable) init(s *session) {
 	t.s = s
-	t.entries = make(map[watchKey]*watchEntry)
+	t.entries, t.stale = make(map[watchKey]*watchEntry), make(map[string]bool)
 }
 
 // announce counts a registration that is about to be sent. Exactly one resolve follows.
@@ -87,9 +88,25 @@ func (t *watchTable) tidy(key watchKey, e *watchEntry) {
 		return
 	}
 	delete(t.entries, key)
-	if e.armed {
+	switch {
+	case t.stale[key.path] && !t.needed(key.path):
+		delete(t.stale, key.path)
+		if c := t.s.conn.Load(); c != nil {
+			t.send(c, key, wire.WatcherAny)
+		}
+	case e.armed:
 		t.remove(key)
 	}
+}
+
+// needed tells whether anybody waits for a node. The caller holds mu.
+func (t *watchTable) needed(path string) bool {
+	for kind := dataWatch; kind <= recursiveWatch; kind++ {
+		if t.entries[watchKey{kind, path}] != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // remove queues the removal of a watch from the server. The caller holds mu.
@@ -99,8 +116,9 @@ func (t *watchTable) remove(key watchKey) {
 		t.later = append(t.later, key)
 		return
 	}
-	if t.shared(key) {
-		return // old servers would remove both; a watch left behind is harmless, its event finds nobody
+	if t.shared(key) { // old servers would remove both; until the other one goes, too, its events find nobody
+		t.stale[key.path] = true
+		return
 	}
 	t.send(c, key, key.kind.serverType())
 }
@@ -112,12 +130,9 @@ func (t *watchTable) removed(q *request, code Code) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for kind := dataWatch; kind <= recursiveWatch; kind++ {
-		if t.entries[watchKey{kind, q.path}] != nil {
-			return // needed by somebody; the event of the other finds nobody
-		}
-	}
-	if c := t.s.conn.Load(); c != nil {
+	if t.needed(q.path) {
+		t.stale[q.path] = true
+	} else if c := t.s.conn.Load(); c != nil {
 		t.send(c, watchKey{path: q.path}, wire.WatcherAny)
 	}
 }
@@ -167,6 +182,7 @@ func (t *watchTable) detached() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.later = nil
+	clear(t.stale)
 	for _, e := range t.entries {
 		e.armed = false
 	}
@@ -231,7 +247,7 @@ func (t *watchTable) end(cause error) {
 	for _, e := range t.entries {
 		all = append(all, e.members...)
 	}
-	t.entries, t.later, t.open, t.ended = nil, nil, 0, cause
+	t.entries, t.later, t.stale, t.open, t.ended = nil, nil, nil, 0, cause
 	t.mu.Unlock()
 	for _, m := range all {
 		m.fail(cause)
