@@ -60,6 +60,11 @@ func (l *lead) deadline(id int64) (time.Time, bool) {
 // leading runs while this server leads: the replica starts it when everything committed before is applied, and ends
 // ctx with the leadership.
 func (s *Server) leading(ctx context.Context) {
+	select {
+	case <-s.opened: // it may lead before Open has returned the replica
+	case <-ctx.Done():
+		return
+	}
 	s.beginLead()
 	defer func() {
 		s.lead.mu.Lock()

@@ -34,6 +34,7 @@ type Server struct {
 	listener net.Listener
 	secure   net.Listener // nil without a port for TLS
 	replica  *replica.Replica
+	opened   chan struct{} // closed when replica is set
 	state    state
 	lead     lead
 	toucher  toucher
@@ -68,7 +69,7 @@ func Start(cfg Config) (*Server, error) {
 	if err := cfg.Check(); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, log: cfg.Logger, started: time.Now(), closed: make(chan struct{}),
+	s := &Server{cfg: cfg, log: cfg.Logger, started: time.Now(), closed: make(chan struct{}), opened: make(chan struct{}),
 		conns: make(map[*conn]struct{}), perHost: make(map[string]int)}
 	s.state = state{srv: s, tree: tree.New(), watches: watch.New[*conn](), conns: make(map[int64]*conn)}
 	s.toucher = toucher{srv: s, wake: make(chan struct{}, 1)}
@@ -165,8 +166,12 @@ func (s *Server) listen() (err error) {
 	for _, id := range peerIDs(cfg.Peers) {
 		peers = append(peers, replica.Peer{ID: id, Addr: cfg.Peers[id], Observer: slices.Contains(cfg.Observers, id)})
 	}
+	var onRemoved func() // ZooKeeper's servers wait when a client removes them
+	if cfg.ReconfigEnabled {
+		onRemoved = s.closeConns
+	}
 	s.replica, err = replica.Open(replica.Config{
-		ID: cfg.ID, Peers: peers, Join: cfg.Join, Listener: peer, Store: store, Machine: &s.state, Handler: s.lead.handle,
+		ID: cfg.ID, Peers: peers, Join: cfg.Join, OnRemoved: onRemoved, Listener: peer, Store: store, Machine: &s.state, Handler: s.lead.handle,
 		OnLeader: s.leading, Logger: cfg.Logger, ElectionTimeout: cfg.ElectionTimeout, SnapshotBytes: cfg.SnapshotBytes,
 		Dial: dial,
 	})
@@ -176,6 +181,7 @@ func (s *Server) listen() (err error) {
 		}
 		return errors.Join(err, store.Close())
 	}
+	close(s.opened)
 	return nil
 }
 
