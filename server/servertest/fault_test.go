@@ -48,7 +48,7 @@ func counted(srv *servertest.Server, n *atomic.Int32) func(*client.Config) {
 
 func TestFaultsAreData(t *testing.T) {
 	t.Parallel()
-	if servertest.DropReply("create", 1) != servertest.DropReply("create", 1) {
+	if a, b := servertest.DropReply("create", 1), servertest.DropReply("create", 1); a != b {
 		t.Error("equal faults differ")
 	}
 	for want, f := range map[string]servertest.Fault{
