@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"os"
 	"time"
 
 	"github.com/docent-io/docent/client"
@@ -189,4 +190,135 @@ func ExampleParseDSN() {
 	// Output:
 	// [a:2181 b:2181] shop 30s <nil>
 	// DSN: unknown key "sesion"
+}
+
+// A lasting watch tells of every change below a node. Where events may be missing, behind a reconnect, it says so.
+func ExampleSession_AddWatch() {
+	c, stop := exampleClient()
+	defer stop()
+	ctx := context.Background()
+	s, err := c.Session(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	changes, err := s.AddWatch(ctx, "/jobs", client.PersistentRecursive)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer changes.Close()
+	for _, path := range []string{"jobs", "jobs/7"} { // by somebody else, usually
+		if _, err := c.Create(ctx, path, nil); err != nil {
+			log.Fatal(err)
+		}
+	}
+	for range 2 {
+		ev, err := changes.Next(ctx)
+		if err != nil {
+			log.Fatal(err) // also when the session has ended
+		}
+		fmt.Println(ev.Type, ev.Path) // at EventResync: read again whatever you derive from the stream
+	}
+	// Output:
+	// created /jobs
+	// created /jobs/7
+}
+
+// States are levels: the loop may miss one in between, never the latest.
+func ExampleClient_States() {
+	c, stop := exampleClient()
+	defer stop()
+	for state := range c.States(context.Background()) {
+		fmt.Println(state)
+		if state == client.Connected {
+			break
+		}
+	}
+	c.Close()
+	fmt.Println(c.State())
+	// Output:
+	// connected
+	// closed
+}
+
+// Many nodes in one request.
+func ExampleClient_GetAll() {
+	c, stop := exampleClient()
+	defer stop()
+	ctx := context.Background()
+	if _, err := c.Txn().Create("low", []byte("1")).Create("high", []byte("9")).Commit(ctx); err != nil {
+		log.Fatal(err)
+	}
+	found, err := c.GetAll(ctx, "low", "middle", "high")
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, f := range found {
+		fmt.Printf("%q %v\n", f.Node.Data, errors.Is(f.Err, client.ErrNoNode))
+	}
+	// Output:
+	// "1" false
+	// "" true
+	// "9" false
+}
+
+// What somebody else has finished writing, a fresh read sees, whichever server each of you talks to.
+func ExampleFresh() {
+	srv := servertest.MustStart()
+	defer srv.Close()
+	writer, reader, ctx := srv.MustDial(), srv.MustDial(), context.Background()
+	if _, err := writer.Create(ctx, "x", []byte("written")); err != nil {
+		log.Fatal(err)
+	}
+	node, err := reader.Get(ctx, "x", client.Fresh())
+	fmt.Println(string(node.Data), err)
+	// Output: written <nil>
+}
+
+// The session that ends takes its ephemerals along; who holds on to a *Session learns of it, and why.
+func ExampleSession_Context() {
+	srv := servertest.MustStart()
+	defer srv.Close()
+	c, ctx := srv.MustDial(), context.Background()
+	s, err := c.Session(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	srv.Expire(c)
+	<-s.Context().Done()
+	fmt.Println(context.Cause(s.Context()))
+	_, err = s.Get(ctx, "/")
+	fmt.Println(errors.Is(err, client.ErrSessionExpired))
+	next, err := c.Session(ctx) // waits for the next one
+	fmt.Println(next != s, err)
+	// Output:
+	// session expired
+	// true
+	// true <nil>
+}
+
+// A program is told where its ensemble is by its environment.
+func ExampleFromEnv() {
+	os.Setenv("DOCENT_DSN", "zk://a:2181,b:2181,c:2181/shop")
+	defer os.Unsetenv("DOCENT_DSN")
+	cfg, err := client.FromEnv()
+	fmt.Println(cfg.Servers, cfg.Chroot, err)
+	// Output: [a:2181 b:2181 c:2181] shop <nil>
+}
+
+// Hooks of several makers.
+func ExampleHooks_With() {
+	srv := servertest.MustStart()
+	defer srv.Close()
+	connects := client.Hooks{Connect: func(addr string, err error) { fmt.Println("attached:", err == nil) }}
+	requests := client.Hooks{Request: func(r client.RequestInfo) { fmt.Println(r.Op, r.Path, r.Err) }}
+	ctx := context.Background()
+	c, err := client.Dial(ctx, client.Config{Servers: []string{srv.Addr()}, Hooks: connects.With(requests)})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	c.Get(ctx, "nowhere")
+	// Output:
+	// attached: true
+	// getData /nowhere node does not exist
 }
