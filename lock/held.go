@@ -25,8 +25,8 @@ func (h *Held) begin(q *queue, hold *recipes.Hold, m mode) {
 }
 
 // Context ends when the lock is no longer ours, right before anybody else can hold it. Do the work under it. The cause
-// is ErrReleased after Unlock, ErrLockLost when our node was deleted, client.ErrSuspended with LoseOnSuspend, else what
-// became of the session: client.ErrSessionDeadline, ErrSessionExpired or ErrClosed.
+// is ErrReleased after Unlock, ErrLockLost when our node was deleted, client.ErrSuspended with LoseOnSuspend, ErrNotAlive
+// with WithHeartbeat, else what became of the session: client.ErrSessionDeadline, ErrSessionExpired or ErrClosed.
 func (h *Held) Context() context.Context { return h.ctx }
 
 // Token is the fencing token: it grows from holder to holder of a path. Give it to the resource with every request, and

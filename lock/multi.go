@@ -59,7 +59,11 @@ func (h *MultiHeld) acquire(ctx context.Context, paths []string) (*MultiHeld, er
 	}
 	tickets := make([]*recipes.Ticket, len(places))
 	for i, path := range places {
-		tickets[i] = mutexes[i].line().TicketFor(h.s, path, 0)
+		line := mutexes[i].line()
+		if i > 0 {
+			line.Alive = nil // one heartbeat does for all
+		}
+		tickets[i] = line.TicketFor(h.s, path, 0)
 	}
 	for i, t := range tickets { // who is first in a queue stays first
 		if err := t.Turn(ctx); err != nil {

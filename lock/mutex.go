@@ -18,6 +18,8 @@ var (
 	ErrReleased = recipes.ErrReleased
 	// ErrReleasePending: it is not yet confirmed that our node is gone. The deletion goes on in the background.
 	ErrReleasePending = client.ErrDeletePending
+	// ErrNotAlive: the function given to WithHeartbeat failed, or did not return.
+	ErrNotAlive = recipes.ErrNotAlive
 	// ErrSelfDeadlock: the context comes from a hold of the same lock, so waiting might never end.
 	ErrSelfDeadlock = errors.New("the context's owner holds this lock already")
 	// ErrUpgrade: the context comes from a read lock of the same path. Two who upgrade would wait for each other: unlock,
@@ -51,7 +53,7 @@ func (m *Mutex) TryLock(ctx context.Context) (*Held, error) {
 
 func (m *Mutex) line() recipes.Line {
 	l := recipes.Line{
-		Dir: m.path, Kind: kindMutex, Also: []string{kindKazoo}, Strict: m.opt.strict,
+		Dir: m.path, Kind: kindMutex, Also: []string{kindKazoo}, Strict: m.opt.strict, Alive: m.opt.alive,
 		Bars: others(kindRead, kindWrite, kindKazooRead),
 	}
 	if m.opt.layout == LayoutKazoo {

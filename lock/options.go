@@ -1,11 +1,14 @@
 package lock
 
+import "context"
+
 // Option changes how a lock is taken.
 type Option func(*options)
 
 type options struct {
 	note   string
 	strict bool
+	alive  func(context.Context) error
 	layout Layout
 }
 
@@ -16,6 +19,15 @@ func Note(text string) Option { return func(o *options) { o.note = text } }
 // does. Without it, a hold outlives a lost connection up to the session's deadline, so that the restart of a server
 // goes unnoticed; that is no less safe, for the deadline lies ahead of the moment another may be let in.
 func LoseOnSuspend() Option { return func(o *options) { o.strict = true } }
+
+// WithHeartbeat makes a hold depend on the program's own word, for a session lives as long as its process does, and the
+// process may live on although the work has come to a stop. While the lock is held, f is called at once and then every
+// third of the session's timeout. When it returns an error, or has not returned when its context ends, at the time of
+// the next call, the hold is lost with the cause ErrNotAlive, and the next one may come. The session stays.
+//
+// Calls run on a goroutine of their own, one at a time for each hold (LockAll: for all of it together). A call that is
+// late is not waited for, so f must not touch what Unlock's caller then takes away.
+func WithHeartbeat(f func(context.Context) error) Option { return func(o *options) { o.alive = f } }
 
 // Layout is how the nodes of contenders are named.
 type Layout int

@@ -104,3 +104,63 @@ func TestMutex_TransactionsAfterAMove_ZOOKEEPER2886(t *testing.T) {
 	}
 	mustUnlock(t, held)
 }
+
+// Etcd #17470: the process lives and keeps its session, and the work has come to a stop.
+func TestWithHeartbeat_Etcd17470(t *testing.T) {
+	testkit.CheckLeaks(t)
+	srv := servertest.New(t)
+	a, b := srv.Dial(t, quick), srv.Dial(t)
+	stopped := errors.New("work has stopped")
+	word := make(chan error, 10)
+	for range 2 {
+		word <- nil
+	}
+	word <- stopped
+	beat := lock.WithHeartbeat(func(ctx context.Context) error {
+		select {
+		case err := <-word:
+			return err
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	})
+	held := mustLock(t, a, "/locks/x", beat)
+	done := lockLater(t, within(t, soon), b, "/locks/x", 1)
+	mustEnd(t, held.Context(), lock.ErrNotAlive)
+	if cause := context.Cause(held.Context()); !errors.Is(cause, stopped) || !held.Lost() {
+		t.Errorf("cause %v, lost %v", cause, held.Lost())
+	}
+	next := mustGet(t, done) // the session lives, and the lock goes on
+	if next.err != nil || held.Session().Context().Err() != nil {
+		t.Fatalf("next %v, session %v", next.err, held.Session().Context().Err())
+	}
+	mustUnlock(t, next.held)
+
+	both, err := lock.LockAll(within(t, soon), a, []string{"/locks/x", "/locks/y"}, beat) // now nothing is said at all
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustEnd(t, both.Context(), lock.ErrNotAlive)
+	if err := both.Close(); err != nil {
+		t.Error(err)
+	}
+	waitForChildren(t, b, "/locks/y", 0)
+}
+
+// A call that never returns keeps nobody from unlocking.
+func TestWithHeartbeat_HangingCall(t *testing.T) {
+	srv := servertest.New(t)
+	c := srv.Dial(t)
+	hang, asked := make(chan struct{}), make(chan struct{}, 1)
+	defer close(hang)
+	held := mustLock(t, c, "/locks/x", lock.WithHeartbeat(func(context.Context) error {
+		asked <- struct{}{}
+		<-hang
+		return nil
+	}))
+	<-asked
+	mustUnlock(t, held)
+	if held.Lost() {
+		t.Errorf("lost: %v", context.Cause(held.Context()))
+	}
+}

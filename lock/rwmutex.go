@@ -83,7 +83,7 @@ func (m *RWMutex) line(wanted mode) recipes.Line {
 	if m.opt.layout == LayoutKazoo {
 		read, write, bars = kindKazooRead, kindKazooWrite, others(kindMutex, kindRead, kindWrite)
 	}
-	l := recipes.Line{Dir: m.path, Kind: write, Also: []string{read}, Bars: bars, Strict: m.opt.strict}
+	l := recipes.Line{Dir: m.path, Kind: write, Also: []string{read}, Bars: bars, Strict: m.opt.strict, Alive: m.opt.alive}
 	if wanted == shared {
 		l.Kind, l.Also, l.Rule = read, []string{write}, nearestWriter
 	}

@@ -138,7 +138,7 @@ func (s *Semaphore) queueLine() recipes.Line {
 }
 
 func (s *Semaphore) leaseLine() recipes.Line {
-	return recipes.Line{Dir: zpath.Join(s.path, semaphoreLeases), Kind: kindLease, Strict: s.opt.strict}
+	return recipes.Line{Dir: zpath.Join(s.path, semaphoreLeases), Kind: kindLease, Strict: s.opt.strict, Alive: s.opt.alive}
 }
 
 // parsePermits reads the number of permits from a semaphore's node.

@@ -40,6 +40,8 @@ var (
 	ErrSequenceExhausted = errors.New("sequence numbers of the directory are exhausted")
 	// ErrWrongKind: the directory is in use by another recipe, which would not see us.
 	ErrWrongKind = errors.New("directory belongs to another recipe")
+	// ErrNotAlive: the program did not say that it is alive; see Line.Alive.
+	ErrNotAlive = errors.New("program is not alive")
 	// ErrTaken: the node of a presence exists and belongs to somebody else.
 	ErrTaken = errors.New("node belongs to another session")
 )

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/docent-io/docent/client"
 )
@@ -32,8 +33,8 @@ func newHold(t *Ticket) (*Hold, error) {
 }
 
 // Context ends when this is no longer ours, at the latest right before it can become somebody else's. Its cause is
-// ErrReleased after Release, ErrGone when the node was deleted by somebody, client.ErrSuspended in a strict line, and
-// otherwise the end of the session or of its lease: client.ErrSessionDeadline, ErrSessionExpired or ErrClosed.
+// ErrReleased after Release, ErrGone when the node was deleted by somebody, client.ErrSuspended in a strict line, ErrNotAlive
+// if Line.Alive failed, and otherwise the end of the session or of its lease: client.ErrSessionDeadline, ErrSessionExpired or ErrClosed.
 func (h *Hold) Context() context.Context { return h.ctx }
 
 // Token grows from holder to holder, also when the directory was deleted and made anew in between: it is the number of
@@ -107,10 +108,13 @@ func (b bound) Value(key any) any {
 // found again: if its session lives on after all, the node is deleted.
 func (h *Hold) keep(own *client.Watch) {
 	defer close(h.done)
+	var others sync.WaitGroup
+	defer others.Wait()
 	if h.line.Strict {
-		strict := make(chan struct{})
-		go func() { defer close(strict); h.endWhenSuspended() }()
-		defer func() { <-strict }()
+		others.Go(h.endWhenSuspended)
+	}
+	if h.line.Alive != nil {
+		others.Go(func() { h.end(h.ask()) })
 	}
 	h.end(h.watch(own))
 	if h.Lost() && !errors.Is(context.Cause(h.ctx), ErrGone) {
@@ -144,6 +148,31 @@ func (h *Hold) endWhenSuspended() {
 	for state := range h.s.Client().States(h.ctx) {
 		if state == client.Suspended || state == client.Connecting {
 			h.end(client.ErrSuspended)
+		}
+	}
+}
+
+// ask asks the program whether it is alive, and returns why the hold ends.
+func (h *Hold) ask() error {
+	for {
+		ctx, stop := context.WithTimeout(h.ctx, h.s.Timeout()/3)
+		said := make(chan error, 1)
+		go func() { said <- h.line.Alive(ctx) }()
+		var err error
+		select {
+		case err = <-said:
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+		if err == nil {
+			<-ctx.Done() // the time of the next question
+		}
+		stop()
+		switch {
+		case h.ctx.Err() != nil:
+			return context.Cause(h.ctx)
+		case err != nil:
+			return fmt.Errorf("%w: %w", ErrNotAlive, err)
 		}
 	}
 }

@@ -24,6 +24,11 @@ type Line struct {
 
 	// Strict ends a hold as soon as the connection is lost, and not only when the session can no longer be relied on.
 	Strict bool
+	// Alive, if it is set, is asked at once and then every third of the session's timeout, while a place is held, whether
+	// the program still does what it holds for. When it returns an error, or has not returned by the time of the next
+	// question, which is when its context ends, the hold is lost (ErrNotAlive). It runs on a goroutine of its own, one
+	// call at a time for a hold; nobody waits for a call that is late.
+	Alive func(ctx context.Context) error
 	// Notice is told the data of a held place when somebody has changed it. It runs on the goroutine that keeps the
 	// hold, so it must not block, and it is not called after Release has returned.
 	Notice func(data []byte)
