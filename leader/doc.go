@@ -3,7 +3,8 @@
 //	/elect/writer/_c_9f…-latch-0000000007   leads
 //	/elect/writer/_c_27…-latch-0000000008   next in line, watches 7 and nothing else
 //
-// Names are those of Curator's LeaderLatch, whose candidates take part. A node's data tell observers who it is, as JSON:
+// Names are those of Curator's LeaderLatch, whose candidates take part; [Compat] takes those of its LeaderSelector or of
+// kazoo's Election. A node's data tell observers who it is, as JSON:
 //
 //	{"id":"host:4711","addr":"10.0.0.7:9930","pid":4711,"acked":true,"since":"2026-11-22T11:30:00Z","data":"…"}
 //

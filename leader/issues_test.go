@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -223,5 +225,37 @@ func TestRun_BegunWhileAway_CURATOR110(t *testing.T) {
 	r.order(t, returns(nil))
 	if err := r.mustReturn(t); err != nil {
 		t.Error(err)
+	}
+}
+
+// Candidates of every layout wait for those of every other, so processes that disagree do not lead at once.
+func TestCompat(t *testing.T) {
+	layouts := map[leader.Layout]string{leader.LayoutLatch: "-latch-", leader.LayoutSelector: "-lock-", leader.LayoutKazoo: "-__lock__"}
+	for layout, kind := range layouts {
+		srv := servertest.New(t)
+		c, other := srv.Dial(t, named("ours")), srv.Dial(t)
+		for _, theirs := range layouts {
+			node, err := other.Create(within(t, soon), "/elect/x/theirs"+theirs, []byte("theirs"), client.Ephemeral(), client.Sequential(), client.Parents())
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := run(t, c, "/elect/x", leader.Compat(layout))
+			waitForCandidates(t, other, "/elect/x", 2)
+			if info, err := leader.Current(within(t, soon), c, "/elect/x"); err != nil || info.ID != "theirs" {
+				t.Errorf("Current = %+v, %v", info, err)
+			}
+			names, _, err := other.Children(within(t, soon), "/elect/x")
+			if err != nil || !slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(n, "_c_") && strings.Contains(n, kind) }) {
+				t.Errorf("names = %q, %v, want one with %s", names, err, kind)
+			}
+			if err := other.Delete(within(t, soon), node.Path, -1); err != nil {
+				t.Fatal(err)
+			}
+			r.mustLead(t)
+			r.order(t, returns(nil))
+			if err := r.mustReturn(t); err != nil {
+				t.Errorf("Run = %v", err)
+			}
+		}
 	}
 }

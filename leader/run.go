@@ -20,6 +20,7 @@ type Option func(*options)
 
 type options struct {
 	addr    string
+	layout  Layout
 	grace   time.Duration
 	overrun func(*Term)
 }

@@ -14,10 +14,37 @@ import (
 	"github.com/docent-io/docent/recipes"
 )
 
-// kind is what the names of candidates end in, ahead of their number.
-const kind = "latch-"
+// Layout is how the nodes of candidates are named.
+type Layout int
 
-func lineAt(path string) recipes.Line { return recipes.Line{Dir: zpath.Join("/", path), Kind: kind} }
+// The layouts. Candidates of all are honoured under each; which one to take depends on who else comes.
+const (
+	LayoutLatch    Layout = iota // _c_<uuid>-latch-<number>: for docent and Curator's LeaderLatch
+	LayoutSelector               // _c_<uuid>-lock-<number>: for docent and Curator's LeaderSelector
+	LayoutKazoo                  // _c_<uuid>-__lock__<number>: for docent and kazoo's Election
+)
+
+// kind is what the names of candidates end in, ahead of their number.
+func (l Layout) kind() string {
+	switch l {
+	case LayoutSelector:
+		return "lock-"
+	case LayoutKazoo:
+		return "__lock__"
+	}
+	return "latch-"
+}
+
+// Compat names our candidates so that those of another library honour them. All processes should agree on it.
+func Compat(l Layout) Option { return func(o *options) { o.layout = l } }
+
+// lineAt is the line of those who observe, to whom all candidates are alike.
+func lineAt(path string) recipes.Line { return LayoutLatch.lineAt(path) }
+
+func (l Layout) lineAt(path string) recipes.Line {
+	all := []string{LayoutLatch.kind(), LayoutSelector.kind(), LayoutKazoo.kind()}
+	return recipes.Line{Dir: zpath.Join("/", path), Kind: l.kind(), Also: all}
+}
 
 // Term is the time somebody leads, or led. The methods may be called by several goroutines at once.
 type Term struct {
@@ -44,7 +71,7 @@ func (opt *options) campaign(ctx context.Context, c *client.Client, path string)
 	if err != nil {
 		return nil, fmt.Errorf("campaign at %s: %w", path, err)
 	}
-	ticket, err := lineAt(path).Draw(ctx, s, data)
+	ticket, err := opt.layout.lineAt(path).Draw(ctx, s, data)
 	if err == nil {
 		t.hold, err = ticket.Wait(ctx)
 	}
