@@ -235,7 +235,7 @@ func TestSchedules_E1_NeverTwo(t *testing.T) {
 
 // The same with ensembles of three, whose servers and leaders are killed, cut off and left behind.
 func TestSchedules_E1_NeverTwoOnThree(t *testing.T) {
-	elections(t, servertest.Plan{Schedules: testkit.Count(t, 60)/6 + 1, Servers: 3}, false)
+	elections(t, servertest.Plan{Schedules: testkit.Count(t, 60)/10 + 1, Servers: 3}, false)
 }
 
 // E2: with sessions that end too early, as if the clocks of servers ran ahead, and with leaders that look at no context,
