@@ -1,0 +1,234 @@
+package interop_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/docent-io/docent/barrier"
+	"github.com/docent-io/docent/client"
+	"github.com/docent-io/docent/config"
+	"github.com/docent-io/docent/groups"
+	"github.com/docent-io/docent/internal/interop/peers"
+)
+
+// curatorRecipes compiles the program that runs Curator's recipes. Its orders are those of contend_test.go in form.
+func curatorRecipes(t *testing.T) *contender {
+	t.Helper()
+	const dir = "/usr/share/java/"
+	for _, jar := range []string{"curator-recipes.jar", "curator-x-discovery.jar"} {
+		if _, err := os.Stat(dir + jar); err != nil {
+			peers.Missing(t, "Curator (Debian: apt-get install libcurator-recipes-java libcurator-discovery-java): %v", err)
+		}
+	}
+	if _, err := exec.LookPath("javac"); err != nil {
+		peers.Missing(t, "no javac in PATH (Debian: apt-get install default-jdk-headless)")
+	}
+	var jars []string
+	for _, jar := range []string{"curator-recipes", "curator-x-discovery", "curator-framework", "curator-client", "zookeeper",
+		"jackson-databind", "jackson-core", "jackson-annotations", "guava", "slf4j-nop"} {
+		jars = append(jars, dir+jar+".jar")
+	}
+	classes, path := t.TempDir(), strings.Join(jars, ":")
+	if out, err := exec.Command("javac", "-cp", path, "-d", classes, "testdata/Recipes.java").CombinedOutput(); err != nil {
+		t.Fatalf("javac: %v\n%s", err, out)
+	}
+	return startContender(t, "Curator", exec.Command("java", "-XX:TieredStopAtLevel=1", "-Xmx256m", "-cp", path+":"+classes, "Recipes"))
+}
+
+// others' recipes against ours, at one server.
+type meeting struct {
+	*testing.T
+	ctx  context.Context
+	c    *client.Client
+	addr string
+	peer *contender
+}
+
+// says gives an order and compares the answer.
+func (m *meeting) says(want, order, path string, args ...any) {
+	m.Helper()
+	got, err := m.peer.do(order, append([]any{m.addr, path}, args...)...)
+	if err != nil {
+		m.Fatal(err)
+	}
+	if got = strings.TrimSpace(got); got != want {
+		m.Errorf("%s: %s %s %v: %q, want %q", m.peer.Name, order, path, args, got, want)
+	}
+}
+
+func (m *meeting) must(err error) {
+	m.Helper()
+	if err != nil {
+		m.Fatal(err)
+	}
+}
+
+// Our recipes share their nodes with those of Curator and kazoo, in both directions, on docent and on Apache ZooKeeper.
+func TestRecipesMeet(t *testing.T) {
+	needContenders(t)
+	curator := curatorRecipes(t)
+	kazoo := startContender(t, "kazoo", exec.Command(findKazoo(t), "testdata/recipes.py"))
+	for name, addr := range contendedServers(t) {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			defer cancel()
+			c, err := client.Dial(ctx, client.Config{Servers: []string{addr}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			for what, f := range map[string]func(m *meeting){
+				"Curator's ServiceDiscovery":                    discoveryMeets,
+				"Curator's SharedCount":                         sharedCountMeets,
+				"Curator's DistributedAtomicLong":               atomicLongMeets,
+				"Curator's GroupMember":                         groupMemberMeets,
+				"Curator's DistributedBarrier, kazoo's Barrier": nil,
+				"kazoo's Party":                                 partyMeets,
+				"kazoo's Counter":                               counterMeets,
+			} {
+				t.Run(what, func(t *testing.T) {
+					peer := curator
+					if strings.HasPrefix(what, "kazoo") {
+						peer = kazoo
+					}
+					if f != nil {
+						f(&meeting{t, ctx, c, addr, peer})
+						return
+					}
+					gateMeets(&meeting{t, ctx, c, addr, curator}, "true", "false", 10000, 100)
+					gateMeets(&meeting{t, ctx, c, addr, kazoo}, "True", "False", 10, 0.1)
+				})
+			}
+		})
+	}
+}
+
+func discoveryMeets(m *meeting) {
+	m.says("", "register", "/svc-meet", "appmgr", "theirs", "h1", 1)
+	r, err := groups.Register(m.ctx, m.c, groups.Instance{Service: "appmgr", ID: "ours", Host: "h2", Port: 2, Flavor: "slurm"}, groups.Under("/svc-meet"))
+	m.must(err)
+	m.says("ours=h2:2/slurm/true theirs=h1:1/null/true", "discover", "/svc-meet", "appmgr")
+	d := groups.Discover(m.ctx, m.c, "appmgr", groups.Under("/svc-meet"), groups.WithGuard(0))
+	defer d.Close()
+	m.must(d.Synced(m.ctx))
+	seen := ""
+	for _, in := range d.All() {
+		seen += fmt.Sprint(in.ID, "=", in.Addr(), " ")
+	}
+	if seen != "ours=h2:2 theirs=h1:1 " {
+		m.Errorf("our directory shows %s", seen)
+	}
+	m.must(r.Drain(m.ctx))
+	m.says("ours=h2:2/slurm/false theirs=h1:1/null/true", "discover", "/svc-meet", "appmgr")
+	m.must(r.Close())
+	m.says("theirs=h1:1/null/true", "discover", "/svc-meet", "appmgr")
+	m.says("", "leave", "/svc-meet")
+	for list, err := range d.Changes(m.ctx) {
+		if m.must(err); len(list) == 0 {
+			break
+		}
+	}
+}
+
+// counts lets both sides add to one number by turns.
+func (m *meeting) counts(order, path string, k *config.Counter) {
+	m.says("3", order, path, 3)
+	for want := int64(5); want <= 15; want += 5 {
+		if got, err := k.Add(m.ctx, 2); err != nil || got != want {
+			m.Errorf("our Add = %d, %v; want %d", got, err, want)
+		}
+		m.says(fmt.Sprint(want+3), order, path, 3)
+	}
+	m.says("10", order, path, -8)
+	m.must(k.Close(m.ctx))
+	if got, err := k.Get(m.ctx); err != nil || got != 10 {
+		m.Errorf("our Get = %d, %v; want 10", got, err)
+	}
+}
+
+func sharedCountMeets(m *meeting) {
+	m.counts("count", "/meet/shared", config.NewCounter(m.c, "/meet/shared", config.Int32()))
+}
+
+func atomicLongMeets(m *meeting) {
+	m.counts("atomic", "/meet/atomic", config.NewCounter(m.c, "/meet/atomic", config.Int64()))
+}
+
+func counterMeets(m *meeting) {
+	m.counts("count", "/meet/counter", config.NewCounter(m.c, "/meet/counter", nil))
+}
+
+// gateMeets is told how the peer says yes and no, and what are ten seconds and a moment to it.
+func gateMeets(m *meeting, yes, no string, long, short any) {
+	path := "/meet/gate"
+	g := barrier.NewGate(m.c, path)
+	m.must(g.Close(m.ctx))
+	m.says(no, "wait", path, short)
+	m.must(g.Open(m.ctx))
+	m.says(yes, "wait", path, long)
+
+	m.says("", "close", path)
+	moment, cancel := context.WithTimeout(m.ctx, 100*time.Millisecond)
+	defer cancel()
+	if err := g.Wait(moment); err == nil {
+		m.Errorf("we pass the gate that %s has closed", m.peer.Name)
+	}
+	passed := make(chan error, 1)
+	go func() { passed <- g.Wait(m.ctx) }()
+	if _, err := m.peer.do("open", m.addr, path); err != nil {
+		m.Fatal(err)
+	}
+	m.must(<-passed)
+}
+
+func groupMemberMeets(m *meeting) {
+	const path = "/meet/group"
+	m.says("", "join", path, "theirs")
+	us, err := groups.Join(m.ctx, m.c, path, "hello", groups.ID("ours"))
+	m.must(err)
+	m.says("looks ours theirs", "members", path, 3, "looks")
+	members, err := groups.Members[string](m.ctx, m.c, path)
+	m.must(err)
+	if ids := idsOf(members); ids != "ours theirs" {
+		m.Errorf("our Members: %s", ids)
+	}
+	m.must(us.Leave(m.ctx))
+	m.says("", "leave", path)
+	for snap, err := range groups.Watch[string](m.ctx, m.c, path) {
+		if m.must(err); len(snap.Members) == 0 {
+			break
+		}
+	}
+}
+
+func idsOf(members []groups.Member[string]) string {
+	var ids []string
+	for _, member := range members {
+		ids = append(ids, member.ID)
+	}
+	slices.Sort(ids)
+	return strings.Join(ids, " ")
+}
+
+// kazoo counts the members whose names contain __party__.
+func partyMeets(m *meeting) {
+	const path = "/meet/party"
+	m.says("", "join", path, "theirs")
+	us, err := groups.Join(m.ctx, m.c, path, "ours", groups.ID("ours-__party__0"))
+	m.must(err)
+	m.says(`2 "ours" theirs`, "members", path)
+	members, err := groups.Members[string](m.ctx, m.c, path)
+	m.must(err)
+	if ids := idsOf(members); len(members) != 2 || !strings.Contains(ids, "ours-__party__0") {
+		m.Errorf("our Members: %s", ids)
+	}
+	m.must(us.Leave(m.ctx))
+	m.says("1 theirs", "members", path)
+	m.says("", "leave", path)
+}

@@ -1,0 +1,116 @@
+import java.io.BufferedReader;
+import java.io.InputStreamReader;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeSet;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.TimeUnit;
+
+import org.apache.curator.framework.CuratorFramework;
+import org.apache.curator.framework.CuratorFrameworkFactory;
+import org.apache.curator.framework.recipes.atomic.DistributedAtomicLong;
+import org.apache.curator.framework.recipes.barriers.DistributedBarrier;
+import org.apache.curator.framework.recipes.nodes.GroupMember;
+import org.apache.curator.framework.recipes.shared.SharedCount;
+import org.apache.curator.retry.RetryNTimes;
+import org.apache.curator.x.discovery.ServiceDiscovery;
+import org.apache.curator.x.discovery.ServiceDiscoveryBuilder;
+import org.apache.curator.x.discovery.ServiceInstance;
+
+/** Recipes of Curator, by orders on the standard input: VERB ADDR PATH ARGUMENTS, each answered by "done ANSWER". */
+public class Recipes {
+    static final Map<String, CuratorFramework> clients = new ConcurrentHashMap<>();
+    static final List<AutoCloseable> held = new ArrayList<>();
+
+    static CuratorFramework client(String addr) {
+        return clients.computeIfAbsent(addr, a -> {
+            CuratorFramework c = CuratorFrameworkFactory.newClient(a, 10000, 10000, new RetryNTimes(5, 200));
+            c.start();
+            return c;
+        });
+    }
+
+    @SuppressWarnings("rawtypes")
+    static ServiceDiscovery<Map> discovery(String addr, String base) throws Exception {
+        ServiceDiscovery<Map> d = ServiceDiscoveryBuilder.builder(Map.class).client(client(addr)).basePath(base).build();
+        d.start();
+        return d;
+    }
+
+    @SuppressWarnings("rawtypes")
+    static String run(String[] a) throws Exception {
+        CuratorFramework c = client(a[1]);
+        String path = a[2];
+        switch (a[0]) {
+        case "register": { // NAME ID HOST PORT
+            ServiceDiscovery<Map> d = discovery(a[1], path);
+            d.registerService(ServiceInstance.<Map>builder().name(a[3]).id(a[4]).address(a[5]).port(Integer.parseInt(a[6])).build());
+            held.add(d);
+            return "";
+        }
+        case "discover": { // NAME
+            TreeSet<String> found = new TreeSet<>();
+            try (ServiceDiscovery<Map> d = discovery(a[1], path)) {
+                for (ServiceInstance<Map> i : d.queryForInstances(a[3])) {
+                    Object flavor = i.getPayload() == null ? null : i.getPayload().get("flavor");
+                    found.add(i.getId() + "=" + i.getAddress() + ":" + i.getPort() + "/" + flavor + "/" + i.isEnabled());
+                }
+            }
+            return String.join(" ", found);
+        }
+        case "count": { // DELTA: adds so much to a SharedCount
+            SharedCount n = new SharedCount(c, path, 0);
+            n.start();
+            try {
+                while (!n.trySetCount(n.getVersionedValue(), n.getCount() + Integer.parseInt(a[3]))) {
+                }
+                return "" + n.getCount();
+            } finally {
+                n.close();
+            }
+        }
+        case "atomic": { // DELTA: adds so much to a DistributedAtomicLong
+            var v = new DistributedAtomicLong(c, path, new RetryNTimes(20, 10)).add(Long.parseLong(a[3]));
+            return v.succeeded() ? "" + v.postValue() : "failed";
+        }
+        case "close":
+            new DistributedBarrier(c, path).setBarrier();
+            return "";
+        case "open":
+            new DistributedBarrier(c, path).removeBarrier();
+            return "";
+        case "wait": // MILLISECONDS
+            return "" + new DistributedBarrier(c, path).waitOnBarrier(Long.parseLong(a[3]), TimeUnit.MILLISECONDS);
+        case "join": { // ID
+            GroupMember m = new GroupMember(c, path, a[3], "hello".getBytes());
+            m.start();
+            held.add(m::close);
+            return "";
+        }
+        case "members": // what the member that joined last sees, once it sees so many; MEMBERS, ID
+            try (GroupMember m = new GroupMember(c, path, a[4])) {
+                m.start();
+                for (int i = 0; i < 500 && m.getCurrentMembers().size() < Integer.parseInt(a[3]); i++) {
+                    Thread.sleep(20);
+                }
+                return String.join(" ", new TreeSet<>(m.getCurrentMembers().keySet()));
+            }
+        case "leave":
+            for (AutoCloseable h : held) {
+                h.close();
+            }
+            held.clear();
+            return "";
+        }
+        throw new IllegalArgumentException(a[0]);
+    }
+
+    public static void main(String[] args) throws Exception {
+        System.out.println("ready");
+        BufferedReader in = new BufferedReader(new InputStreamReader(System.in));
+        for (String line = in.readLine(); line != null; line = in.readLine()) {
+            System.out.println("done " + run(line.trim().split(" +")));
+        }
+    }
+}

@@ -1,0 +1,49 @@
+"""Recipes of kazoo, by orders on the standard input: VERB ADDR PATH ARGUMENTS, each answered by "done ANSWER"."""
+import sys
+
+from kazoo.client import KazooClient
+from kazoo.recipe.barrier import Barrier
+from kazoo.recipe.counter import Counter
+from kazoo.recipe.party import Party
+
+clients = {}
+held = []
+
+
+def client(addr):
+    if addr not in clients:
+        clients[addr] = KazooClient(hosts=addr, timeout=10)
+        clients[addr].start()
+    return clients[addr]
+
+
+def run(verb, addr, path, *args):
+    c = client(addr)
+    if verb == "count":  # DELTA
+        n = Counter(c, path)
+        n += int(args[0])
+        return str(n.value)
+    if verb == "close":
+        return str(Barrier(c, path).create() or "")
+    if verb == "open":
+        return str(Barrier(c, path).remove())
+    if verb == "wait":  # SECONDS
+        return str(Barrier(c, path).wait(float(args[0])))
+    if verb == "join":  # ID
+        party = Party(c, path, args[0])
+        party.join()
+        held.append(party)
+        return ""
+    if verb == "members":  # their number, and what they say
+        party = Party(c, path)
+        return "%d %s" % (len(party), " ".join(sorted(party)))
+    if verb == "leave":
+        while held:
+            held.pop().leave()
+        return ""
+    raise ValueError(verb)
+
+
+print("ready", flush=True)
+for line in sys.stdin:
+    print("done", run(*line.split()), flush=True)
