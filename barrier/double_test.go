@@ -196,7 +196,8 @@ func TestDouble_B2_LateComers(t *testing.T) {
 	must(t, (<-next).err)
 }
 
-// Netflix #99: "Count (4) is greater than memberQty (3)"; etcd #14603: recursion without end.
+// Netflix #99: "Count (4) is greater than memberQty (3)"; etcd #14603: recursion without end, fixed
+// by etcd PR #14604, which refuses those who are too many.
 func TestDouble_B2_Full(t *testing.T) {
 	srv, ctx := servertest.New(t), testContext(t)
 	clients := crew(t, srv, 2)

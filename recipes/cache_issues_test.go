@@ -102,7 +102,7 @@ func TestCache_TheServerComesLater(t *testing.T) {
 	waitContent(t, k, "/t= /t/a=1")
 }
 
-// CURATOR-388: the root is a container that is reaped and made again. kazoo #58: the parents of what is watched are not there.
+// kazoo #29, kazoo #63: a watch does not outlive a deletion. CURATOR-388: the root is a container that is reaped and made again. kazoo #58: the parents of what is watched are not there.
 func TestCache_TheRootComesAgain(t *testing.T) {
 	srv := servertest.New(t)
 	c, other := srv.Dial(t), srv.Dial(t)
@@ -145,7 +145,7 @@ func TestCache_ManyChildren(t *testing.T) {
 
 // CURATOR-240, CURATOR-312, CURATOR-105, Netflix #177, curator GH-1292, kazoo #524, kazoo #543: watches on paths that are not
 // there, and of caches that are closed, stay. confd #550, gozk #140, samuel #110: a caller that asks again in a loop leaks
-// one watch a time. Here Changes is an iterator, and one who looks a hundred times has set nothing.
+// one watch a time. (CURATOR-710, CURATOR-729: loops that go on after Close; see TestCache_CloseEndsEverything_CURATOR729.) Here Changes is an iterator, and one who looks a hundred times has set nothing.
 func TestCache_LeavesNoWatches(t *testing.T) {
 	testkit.CheckLeaks(t)
 	srv := servertest.New(t)
