@@ -5,6 +5,9 @@
 #   make bench     the benchmarks; PKG=./client BENCH=Get picks some
 #   make bench-client  docent's client beside go-zookeeper/zk, with the same server
 #   make soak      a million cycles of watch and close, and of lock and give up; 20,000 random walks of the client
+#   make bench-locks   docent's lock beside Curator's and go-zookeeper's, on the same server (needs Java)
+#   make schedules the CI's share of the random schedules of locks and elections, on virtual time: minutes
+#   make soak-locks    those of the seeds FROM to TO, with a line for each range in docs/locks-soak.md
 #   make fuzz      every fuzz target for FUZZTIME (10s)
 #   make interop   foreign clients against docent, docent's client and stories against Apache ZooKeeper
 #   make examples  the stories of examples/
@@ -17,7 +20,7 @@ STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.7.0
 # go-zookeeper's checks are a module of their own, which ./... does not reach.
 GOZK = internal/interop/gozk
 
-.PHONY: check fmt vet staticcheck test race bench bench-client soak fuzz interop examples
+.PHONY: check fmt vet staticcheck test race bench bench-client bench-locks schedules soak soak-locks fuzz interop examples
 
 check: fmt vet staticcheck test
 
@@ -44,10 +47,22 @@ bench:
 bench-client:
 	go run ./internal/interop/clientbench
 
+bench-locks:
+	DOCENT_REQUIRE_PEERS=1 go test -run '^$$' -bench '^BenchmarkLocks$$' -benchtime 1x ./internal/interop
+
+# How many of each kind; a tenth of that on ensembles.
+schedules:
+	DOCENT_SCHEDULES=500 go test -count=1 -timeout 10m -v -run '^TestSchedules_' ./lock ./leader
+
+FROM ?= 1
+TO   ?= 100000
+soak-locks:
+	.ci/soak-locks $(FROM) $(TO)
+
 # SOAK is how many cycles; tests alone make 10,000.
 SOAK ?= 1000000
 soak:
-	DOCENT_SOAK=$(SOAK) go test -count=1 -timeout 2h -v -run 'Soak' ./client ./lock
+	DOCENT_SOAK=$(SOAK) go test -count=1 -timeout 2h -v -run Soak ./client
 	go test -count=1 -timeout 1h -run TestWalk ./client -walks 20000
 
 # go test fuzzes one target of one package at a time.

@@ -344,7 +344,7 @@ func TestSchedules_L1_NeverTwo(t *testing.T) {
 func TestSchedules_L1_NeverTwoOnThree(t *testing.T) {
 	for name, g := range games {
 		t.Run(name, func(t *testing.T) {
-			schedules(t, servertest.Plan{Schedules: testkit.Count(t, 60)/6 + 1, Servers: 3}, g, false)
+			schedules(t, servertest.Plan{Schedules: testkit.Count(t, 60)/10 + 1, Servers: 3}, g, false)
 		})
 	}
 }
@@ -355,7 +355,7 @@ func TestSchedules_L2_FenceRefusesTheLate(t *testing.T) {
 	for _, name := range []string{"Mutex", "LockAll"} {
 		t.Run(name, func(t *testing.T) { schedules(t, servertest.Plan{Schedules: testkit.Count(t, 60)}, games[name], true) })
 		t.Run(name+" on three", func(t *testing.T) {
-			schedules(t, servertest.Plan{Schedules: testkit.Count(t, 60)/6 + 1, Servers: 3}, games[name], true)
+			schedules(t, servertest.Plan{Schedules: testkit.Count(t, 60)/10 + 1, Servers: 3}, games[name], true)
 		})
 	}
 }
