@@ -30,5 +30,5 @@
 //	L8  LockAll does not deadlock with LockAll.
 //
 // A lock without fencing is a hint. A holder that was stopped for longer than its session lives wakes up believing it
-// holds; only the resource can refuse it, by the token: see package fence.
+// holds; only the resource can refuse it, by the token: see package fence, and docs/what-a-lock-gives-you.md.
 package lock

@@ -42,6 +42,8 @@ func New(c *client.Client, path string, o ...Option) *Mutex { return &Mutex{newQ
 // is held lives until Unlock, or until it is lost. When ctx ends first, the session ends (client.ErrSessionExpired and
 // others) or the place in the line is deleted by somebody (ErrLockLost), nothing stays behind; if that cannot be
 // confirmed within a second, the error matches ErrReleasePending too.
+//
+// What a lock gives, and what only its token does, is told in docs/what-a-lock-gives-you.md.
 func (m *Mutex) Lock(ctx context.Context) (*Held, error) {
 	return m.acquire(ctx, m.line(), exclusive, (*recipes.Ticket).Wait)
 }
