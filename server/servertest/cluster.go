@@ -71,6 +71,9 @@ func NewCluster(t testing.TB, n int, o ...Option) *Cluster {
 // close stops all servers at once: one by one each would hand its lead to the next.
 func (c *Cluster) close() {
 	c.links.heal()
+	for i := range c.Servers {
+		c.Lag(i, 0)
+	}
 	var wg sync.WaitGroup
 	for _, s := range c.Servers {
 		wg.Go(s.Close)

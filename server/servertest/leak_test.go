@@ -22,5 +22,4 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	cl.Servers[2].HoldApplies()
 	cl.KillLeader()
 	servertest.Script(t, 1, srv.Steps()...)
-	srv.Freeze()
 }
