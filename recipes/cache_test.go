@@ -195,7 +195,7 @@ func TestCache_CloseEndsEverything_CURATOR729(t *testing.T) {
 
 // Random changes with connections cut and sessions expired: in the end the cache equals the tree, and what was seen on
 // the way of a single node never went back in time (CURATOR-191, -311).
-func TestTreeCache_ConvergesUnderFaults_CURATOR191(t *testing.T) {
+func TestTreeCache_R6_ConvergesUnderFaults_CURATOR191(t *testing.T) {
 	testkit.CheckLeaks(t)
 	srv := servertest.New(t)
 	c, other := srv.Dial(t), srv.Dial(t)

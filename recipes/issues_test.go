@@ -82,3 +82,35 @@ func TestIssues_HowTheyAreNamed(t *testing.T) {
 		t.Errorf("found %v, want %v", got, want)
 	}
 }
+
+// Every guarantee that a doc.go numbers has a test that carries the number.
+func TestGuarantees(t *testing.T) {
+	numbered := regexp.MustCompile(`(?m)^//\t([A-Z]\d+)  `)
+	for _, dir := range []string{".", "../lock", "../leader"} {
+		doc, err := os.ReadFile(filepath.Join(dir, "doc.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var tests strings.Builder
+		files, err := filepath.Glob(filepath.Join(filepath.FromSlash(dir), "*_test.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range files {
+			text, err := os.ReadFile(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tests.Write(text)
+		}
+		all := numbered.FindAllStringSubmatch(string(doc), -1)
+		if len(all) < 6 {
+			t.Errorf("%s/doc.go numbers %d guarantees", dir, len(all))
+		}
+		for _, m := range all {
+			if !regexp.MustCompile(`func Test\w*_` + m[1] + `_|// ` + m[1] + `\b`).MatchString(tests.String()) {
+				t.Errorf("%s: no test carries %s", dir, m[1])
+			}
+		}
+	}
+}
