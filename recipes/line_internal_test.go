@@ -4,6 +4,8 @@ import (
 	"errors"
 	"math/rand/v2"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -81,6 +83,37 @@ func TestLine_EqualNumbersAreAnError_ZOOKEEPER4372(t *testing.T) {
 	for _, name := range names(line) {
 		if _, err := l.blocker(line, name); !errors.Is(err, ErrSequenceExhausted) {
 			t.Errorf("blocker of %s: %v, want ErrSequenceExhausted", name, err)
+		}
+	}
+}
+
+// The orders that others used let the newest in first: by the text of the number (kazoo: ZOOKEEPER-4372), by the number
+// as such, and by the whole name, in which the session or a GUID stands (ZOOKEEPER-2931). The line's own does not.
+func TestLine_OrdersOfOthers(t *testing.T) {
+	number := func(name string) string { return name[strings.LastIndex(name, "lock-")+len("lock-"):] }
+	byText := func(a, b string) int { return strings.Compare(number(a), number(b)) }
+	bySize := func(a, b string) int {
+		i, err := strconv.Atoi(number(a))
+		j, err2 := strconv.Atoi(number(b))
+		if err := errors.Join(err, err2); err != nil {
+			t.Fatal(err)
+		}
+		return i - j
+	}
+	for _, c := range []struct {
+		want  []string
+		naive func(a, b string) int
+	}{
+		{[]string{"lock-2147483646", "lock-2147483647", "lock--2147483648"}, byText},
+		{[]string{"lock-2147483646", "lock-2147483647", "lock--2147483648"}, bySize},
+		{[]string{"_c_ffff-lock-0000000001", "_c_aaaa-lock-0000000002"}, strings.Compare},
+	} {
+		l := Line{Kind: "lock-"}
+		if got := names(l.order(c.want)); !slices.Equal(got, c.want) {
+			t.Errorf("order = %q, want %q", got, c.want)
+		}
+		if naive := slices.SortedFunc(slices.Values(c.want), c.naive); slices.Equal(naive, c.want) {
+			t.Errorf("the naive order of %q is right: the case proves nothing", c.want)
 		}
 	}
 }
