@@ -43,7 +43,8 @@ type Config struct {
 	// Join makes a server with an empty data folder wait until it is added to an ensemble that runs, instead of forming
 	// one. Of Peers only its own address counts.
 	Join bool
-	// ReconfigEnabled allows ZooKeeper's operation reconfig, to whoever may write to /zookeeper/config.
+	// ReconfigEnabled allows ZooKeeper's operation reconfig, to whoever may write to /zookeeper/config. As in ZooKeeper a
+	// server that was removed goes on then, without serving, and can be added again; else it stops.
 	ReconfigEnabled bool
 	// ReadOnlyMode serves clients that allow it from what this server has while no leader is known, after four election
 	// time-outs.

@@ -34,6 +34,8 @@ func (s *Server) followQuorum(ctx context.Context) error {
 				followed = s.inStep(ctx)
 				wait = s.cfg.ElectionTimeout
 			}
+		case len(s.Members()) == 0: // it was removed: what it has gets older for ever
+			s.leaveReadOnly()
 		case followed && lost.IsZero():
 			lost = time.Now()
 			fallthrough

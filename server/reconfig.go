@@ -85,21 +85,29 @@ func (s *Server) reconfigure(ctx context.Context, req *wire.ReconfigRequest, ids
 		return nil, none, fmt.Errorf("%w: %w", err, wire.ErrBadArguments)
 	case !allowed:
 		return nil, none, wire.ErrNoAuth
+	case slices.ContainsFunc(want, func(m Member) bool { return m.ID > maxID }): // here, for to ZooKeeper it is no error
+		return nil, none, fmt.Errorf("numbers go up to %d: %w", maxID, wire.ErrBadArguments)
 	}
+	stays := slices.ContainsFunc(want, func(m Member) bool { return m.ID == s.cfg.ID })
 	if now, err = s.change(ctx, now, want); err != nil {
 		return nil, none, err
 	}
-	return s.publishNow(ctx, now, lines)
+	data, stat, err := s.publishNow(ctx, now, lines)
+	if err == nil && !stays { // the list is written without us, for afterwards nobody would tell us that it was
+		_, err = s.replica.RemoveMember(ctx, s.cfg.ID)
+		err = reconfigError(err)
+	}
+	return data, stat, err
 }
 
 // change makes the members those wanted: first who is new, then who changes, then who goes, so that the ensemble is never
-// smaller than it has to be.
+// smaller than it has to be. It returns the members then, and leaves out this server if it is to go, which is up to the caller.
 func (s *Server) change(ctx context.Context, now, want []Member) ([]Member, error) {
 	find := func(list []Member, id uint64) int {
 		return slices.IndexFunc(list, func(m Member) bool { return m.ID == id })
 	}
 	add := func(m Member) error {
-		// Like ZooKeeper we take an observer that is yet to be started.
+		// Like ZooKeeper we take a server that is yet to be started.
 		peers, err := s.replica.AddMember(ctx, replica.Peer(m), true)
 		if err == nil {
 			now = membersOf(peers)
@@ -136,13 +144,13 @@ func (s *Server) change(ctx context.Context, now, want []Member) ([]Member, erro
 		}
 	}
 	for _, m := range before {
-		if find(want, m.ID) < 0 {
+		if find(want, m.ID) < 0 && m.ID != s.cfg.ID {
 			if err := remove(m.ID); err != nil {
 				return nil, reconfigError(err)
 			}
 		}
 	}
-	return now, nil
+	return slices.DeleteFunc(now, func(m Member) bool { return find(want, m.ID) < 0 }), nil
 }
 
 // reconfigError gives an error the code that the protocol has for it.
@@ -227,8 +235,8 @@ func parseMember(text string) (Member, string, error) {
 	}
 	key, rest, ok := strings.Cut(text, "=")
 	id, err := strconv.ParseUint(strings.TrimPrefix(strings.TrimSpace(key), "server."), 10, 64)
-	if !ok || err != nil || !strings.HasPrefix(strings.TrimSpace(key), "server.") || id < 1 || id > 254 {
-		return wrong("want server.N=HOST:PORT:PORT, N from 1 to 254")
+	if !ok || err != nil || !strings.HasPrefix(strings.TrimSpace(key), "server.") || id < 1 {
+		return wrong("want server.N=HOST:PORT:PORT")
 	}
 	rest, clients, hasClients := strings.Cut(strings.TrimSpace(rest), ";")
 	host, tail := "", rest
@@ -256,6 +264,9 @@ func parseMember(text string) (Member, string, error) {
 	}
 	return m, line, nil
 }
+
+// maxID is the largest number of a server: it is the top byte of the ids of its sessions.
+const maxID = 254
 
 func isPort(s string) bool {
 	n, err := strconv.ParseUint(s, 10, 16)

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/docent-io/docent/internal/testkit"
 	"github.com/docent-io/docent/internal/wire"
 	"github.com/docent-io/docent/server"
 )
@@ -76,6 +77,12 @@ func TestReconfig(t *testing.T) {
 	if strings.Contains(list, "server.9") {
 		t.Errorf("after its leaving: %q", list)
 	}
+	// Neither need a voter, while the others are a majority without it.
+	list, _ = r.reconfigure(reconfigBody("server.7=127.0.0.1:1:2", "", "", -1))
+	if !strings.Contains(list, "server.7=127.0.0.1:1:2:participant") {
+		t.Errorf("after a voter that is not there: %q", list)
+	}
+	r.reconfigure(reconfigBody("", "7", "", -1))
 	// The whole list: without the leader, and with 4 as an observer.
 	var whole []string
 	for id, addr := range e.peers {
@@ -89,8 +96,55 @@ func TestReconfig(t *testing.T) {
 	if strings.Count(list, "participant") != 2 || !strings.Contains(list, whole[2]) {
 		t.Errorf("after the whole list: %q, want %q", list, whole)
 	}
-	e.gone(lead.ID())
 	r.want(wire.OK, wire.OpCreate, createBody("/after", "", 0))
+	// The leader of old goes on, without serving, and comes back.
+	testkit.Eventually(t, "it knows that it was removed", func() bool { return len(lead.Members()) == 0 })
+	if got := word(t, lead, "ruok") + word(t, lead, "isro"); got != "imoknull" {
+		t.Errorf("a removed server: %q", got)
+	}
+	_, port, _ = strings.Cut(e.peers[lead.ID()], ":")
+	list, _ = r.reconfigure(reconfigBody(fmt.Sprintf("server.%d=%s:%s", lead.ID(), e.peers[lead.ID()], port), "", "", -1))
+	if strings.Count(list, "participant") != 3 {
+		t.Errorf("after its coming back: %q", list)
+	}
+	ready(t, lead)
+	connect(t, lead).want(wire.OK, wire.OpSetData, setBody("/after", "x", -1))
+}
+
+// A server that a client has removed through it still tells so.
+func TestReconfig_ThroughTheOneThatGoes(t *testing.T) {
+	t.Parallel()
+	e := newEnsemble(t, 3, withReconfig)
+	for id := range e.servers { // one, whichever
+		list, _ := superList(t, e.servers[id], reconfigBody("", fmt.Sprint(id), "", -1))
+		if strings.Count(list, "\n") != 1 || strings.Contains(list, fmt.Sprintf("server.%d=", id)) {
+			t.Errorf("after the leaving of %d: %q", id, list)
+		}
+		testkit.Eventually(t, "it knows that it was removed", func() bool { return len(e.servers[id].Members()) == 0 })
+		other := e.servers[1+id%3]
+		testkit.Eventually(t, "the others know", func() bool {
+			_, stat := connect(t, other).getData("/zookeeper/config", false)
+			return len(other.Members()) == 2 && stat.Version == -1
+		})
+		e.configuration(other, other.Members())
+		// And at once again.
+		_, port, _ := strings.Cut(e.peers[id], ":")
+		list, _ = super(t, other).reconfigure(reconfigBody(fmt.Sprintf("server.%d=%s:%s", id, e.peers[id], port), "", "", -1))
+		if strings.Count(list, "participant") != 3 {
+			t.Errorf("after its coming back: %q", list)
+		}
+		return
+	}
+}
+
+// superList reconfigures, and does not look at /zookeeper/config: the server may be none that serves any more.
+func superList(t testing.TB, srv *server.Server, body []byte) (string, int64) {
+	t.Helper()
+	dec := super(t, srv).want(wire.OK, wire.OpReconfig, body)
+	list, _, _ := strings.Cut(string(dec.Buffer()), "\nversion=")
+	var stat wire.Stat
+	stat.Decode(dec)
+	return list, stat.Mzxid
 }
 
 func TestReconfig_Refusals(t *testing.T) {
@@ -98,6 +152,7 @@ func TestReconfig_Refusals(t *testing.T) {
 	e := newEnsemble(t, 3, withReconfig)
 	r := super(t, e.servers[1])
 	before := e.servers[1].Members()
+	place := e.newcomer(5)
 	for _, c := range []struct {
 		what                    string
 		joining, leaving, whole string
@@ -115,7 +170,8 @@ func TestReconfig_Refusals(t *testing.T) {
 		{"leaving no number", "", "two", "", -1, wire.ErrBadArguments},
 		{"everybody leaves", "", "1,2,3", "", -1, wire.ErrBadArguments},
 		{"both ways", "", "1", "server.1=" + e.peers[1] + ":2", -1, wire.ErrBadArguments},
-		{"nobody there", "server.4=127.0.0.1:1:2", "", "", -1, wire.ErrNewConfigNoQuorum},
+		{"another's place", "server.4=" + place.Addr + ":2", "", "", -1, wire.ErrNewConfigNoQuorum},
+		{"too large a number", "server.255=127.0.0.1:1:2", "", "", -1, wire.ErrBadArguments},
 	} {
 		if code, _ := r.do(wire.OpReconfig, reconfigBody(c.joining, c.leaving, c.whole, c.version)); code != c.code {
 			t.Errorf("%s: %v, want %v", c.what, code, c.code)

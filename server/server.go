@@ -166,8 +166,12 @@ func (s *Server) listen() (err error) {
 	for _, id := range peerIDs(cfg.Peers) {
 		peers = append(peers, replica.Peer{ID: id, Addr: cfg.Peers[id], Observer: slices.Contains(cfg.Observers, id)})
 	}
+	var onRemoved func() // ZooKeeper's servers wait when a client removes them
+	if cfg.ReconfigEnabled {
+		onRemoved = s.closeConns
+	}
 	s.replica, err = replica.Open(replica.Config{
-		ID: cfg.ID, Peers: peers, Join: cfg.Join, Listener: peer, Store: store, Machine: &s.state, Handler: s.lead.handle,
+		ID: cfg.ID, Peers: peers, Join: cfg.Join, OnRemoved: onRemoved, Listener: peer, Store: store, Machine: &s.state, Handler: s.lead.handle,
 		OnLeader: s.leading, Logger: cfg.Logger, ElectionTimeout: cfg.ElectionTimeout, SnapshotBytes: cfg.SnapshotBytes,
 		Dial: dial,
 	})

@@ -50,7 +50,7 @@ func (r *Replica) status() peerStatus {
 	leader, _ := r.look()
 	return peerStatus{
 		term: r.raft.CurrentTerm(), leader: leader, last: r.raft.LastIndex(), stands: r.raft.State() == raft.Candidate,
-		blank: len(r.configuration()) == 0,
+		blank: r.removed.Load() || len(r.configuration()) == 0,
 	}
 }
 

@@ -26,7 +26,12 @@ type other struct {
 
 // Members returns the members of the ensemble by id; none while this member waits to be added. The list may lag, and may
 // hold a change that is not committed yet. Changed tells when it changes.
-func (r *Replica) Members() []Peer { return slices.Clone(r.members.Load().all) }
+func (r *Replica) Members() []Peer {
+	if r.removed.Load() {
+		return nil
+	}
+	return slices.Clone(r.members.Load().all)
+}
 
 func (r *Replica) peer(id uint64) (Peer, bool) {
 	o, ok := r.members.Load().others[id]
@@ -47,7 +52,7 @@ func (r *Replica) link(id uint64) *link {
 // isMember tells whether to take a connection from id. Who waits to be added knows nobody, and takes all.
 func (r *Replica) isMember(id uint64) bool {
 	servers := r.configuration()
-	return len(servers) == 0 || slices.ContainsFunc(servers, func(s raft.Server) bool { return memberID(s.ID) == id })
+	return len(servers) == 0 || r.removed.Load() || slices.ContainsFunc(servers, func(s raft.Server) bool { return memberID(s.ID) == id })
 }
 
 // configuration is raft's newest, committed or not.
@@ -100,7 +105,7 @@ func (r *Replica) adopt() {
 	r.members.Store(m)
 	r.mu.Unlock()
 	for id, o := range old.others {
-		if m.others[id] != o {
+		if now := m.others[id]; now == nil || now.link != o.link {
 			o.leave()
 			r.port.drop(id)
 		}
@@ -121,8 +126,8 @@ func (r *Replica) compose(servers []raft.Server, have map[uint64]*other) *member
 		if p.ID == r.cfg.ID {
 			continue
 		}
-		if o := have[p.ID]; o != nil && o.Peer == p {
-			m.others[p.ID] = o
+		if o := have[p.ID]; o != nil && o.Addr == p.Addr { // the role makes no difference to its loops
+			m.others[p.ID] = &other{Peer: p, link: o.link, nudger: o.nudger, leave: o.leave}
 			continue
 		}
 		m.others[p.ID] = &other{

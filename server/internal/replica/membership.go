@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -39,7 +40,7 @@ const (
 type memberRequest struct {
 	Verb    memberVerb
 	Peer    Peer
-	Unseen  bool          // add an observer without having reached it
+	Unseen  bool          // add it though it is not there yet
 	Again   bool          // an earlier attempt may have succeeded: finding it done is no error
 	Timeout time.Duration // what is left of the caller's patience
 }
@@ -53,7 +54,8 @@ type memberReply struct {
 
 // AddMember adds a member, which must have been started with Config.Join and wait at its address. A voter gets the log
 // first, as an observer, and a vote when it has caught up; if it does not in time, it is taken out again. An observer that
-// is there becomes a voter, and the other way round. With unseen an observer is added without looking whether it is there.
+// is there becomes a voter, and the other way round. With unseen a member is added that is yet to be started; a voter only
+// if the others are a majority without it.
 //
 // It may be called on any member, and returns the members after the change. One change is carried out at a time. Errors:
 // ErrMemberExists, ErrUnreachable, ErrNoMajority, ErrChanging, ErrNoLeader (whether it happened is not known), ctx's.
@@ -217,14 +219,23 @@ func (r *Replica) add(ctx context.Context, m *members, q memberRequest) error {
 			return because(ErrMemberExists, "the address %s is member %d's", p.Addr, o.ID)
 		}
 	}
-	if !p.Observer || !q.Unseen {
-		if err := r.probe(ctx, p); err != nil {
+	unseen := p.Observer && q.Unseen
+	if !unseen {
+		err := r.waiting(ctx, p)
+		if unseen = q.Unseen && errors.Is(err, syscall.ECONNREFUSED); err != nil && !unseen {
 			return because(ErrUnreachable, "no server waits to be added as member %d at %s (%v)", p.ID, p.Addr, err)
 		}
 	}
 	if !p.Observer {
-		if err := r.enough(ctx, append(slices.Clone(m.voters), p.ID), p.ID); err != nil {
+		reached := p.ID
+		if unseen {
+			reached = 0
+		}
+		if err := r.enough(ctx, append(slices.Clone(m.voters), p.ID), reached); err != nil {
 			return err
+		}
+		if unseen {
+			return r.addVoter(ctx, p)
 		}
 	}
 	if err := r.reconfigure(ctx, func() raft.IndexFuture {
@@ -251,6 +262,10 @@ func (r *Replica) promote(ctx context.Context, p Peer) error {
 	if err := r.caughtUp(ctx, p.ID); err != nil {
 		return err
 	}
+	return r.addVoter(ctx, p)
+}
+
+func (r *Replica) addVoter(ctx context.Context, p Peer) error {
 	return r.reconfigure(ctx, func() raft.IndexFuture {
 		return r.raft.AddVoter(serverID(p.ID), raft.ServerAddress(p.Addr), 0, raftTimeout)
 	})
@@ -332,26 +347,57 @@ func (r *Replica) handOver(ctx context.Context, p Peer) error {
 // transferTries is how often a transfer of the lead is tried: raft gives each one election time-out only.
 const transferTries = 4
 
-// enough checks that a majority of the voters to be can be reached. reached was seen already.
+// enough checks that a majority of the voters to be can be reached, if not at once then soon. reached was seen already.
 func (r *Replica) enough(ctx context.Context, voters []uint64, reached uint64) error {
-	heard := r.poll(ctx, r.cfg.ElectionTimeout)
-	n := 0
-	for _, id := range voters {
-		if _, ok := heard[id]; ok || id == reached {
-			n++
+	for end := time.Now().Add(settleTimeouts * r.cfg.ElectionTimeout); ; {
+		heard := r.poll(ctx, r.cfg.ElectionTimeout)
+		n := 0
+		for _, id := range voters {
+			if _, ok := heard[id]; ok || id == reached {
+				n++
+			}
+		}
+		if n > len(voters)/2 {
+			return nil
+		}
+		if time.Now().After(end) || ctx.Err() != nil {
+			return because(ErrNoMajority, "of the voters %v only %d can be reached", voters, n)
+		}
+		select {
+		case <-time.After(r.cfg.ElectionTimeout / 4):
+		case <-ctx.Done():
 		}
 	}
-	if n <= len(voters)/2 {
-		return because(ErrNoMajority, "of the voters %v only %d can be reached", voters, n)
-	}
-	return nil
 }
+
+// settleTimeouts is how many election time-outs a member that has just changed, or started, is given to be there for others.
+const settleTimeouts = 8
 
 // reconfigure waits for a change to be committed, and lets the rest of the replica know.
 func (r *Replica) reconfigure(ctx context.Context, ask func() raft.IndexFuture) error {
 	err := r.await(ctx, func() raft.Future { return ask() })
 	r.adopt()
 	return err
+}
+
+var errTaken = errors.New("it belongs to an ensemble already")
+
+// waiting returns when a server waits to be added at the address. One that was removed a moment ago may not know it yet, and
+// one that was just started may not listen.
+func (r *Replica) waiting(ctx context.Context, p Peer) error {
+	end := time.Now().Add(settleTimeouts * r.cfg.ElectionTimeout)
+	for {
+		err := r.probe(ctx, p)
+		soon := errors.Is(err, errTaken) || errors.Is(err, syscall.ECONNREFUSED)
+		if !soon || time.Now().After(end) {
+			return err
+		}
+		select {
+		case <-time.After(r.cfg.ElectionTimeout / 4):
+		case <-ctx.Done():
+			return err
+		}
+	}
 }
 
 // probe asks the server at an address, over a connection of its own, whether it waits to be added.
@@ -372,7 +418,7 @@ func (r *Replica) probe(ctx context.Context, p Peer) error {
 		return fmt.Errorf("it does not answer as member %d: %w", p.ID, err)
 	}
 	if s, ok := parseStatus(payload); status(k) != statusOK || !ok || !s.blank {
-		return errors.New("it belongs to an ensemble already")
+		return errTaken
 	}
 	return nil
 }
@@ -415,20 +461,36 @@ func deadline(ctx context.Context) time.Time {
 	return t
 }
 
+// leaves acts on this member's removal, and tells whether it goes on.
+func (r *Replica) leaves() bool {
+	if r.cfg.OnRemoved == nil {
+		r.cancel(ErrRemoved)
+		return false
+	}
+	if !r.removed.Swap(true) {
+		r.log.Warn("removed from the ensemble: waiting to be added again", "member", r.cfg.ID)
+		r.announce()
+		r.cfg.OnRemoved()
+	}
+	return true
+}
+
 // memberLoop follows the changes of members, and stops the replica when it was removed itself.
 func (r *Replica) memberLoop(ctx context.Context) {
 	tick := time.NewTicker(r.cfg.ElectionTimeout) // raft does not tell what a snapshot or an entry not committed brings
 	defer tick.Stop()
 	for times := 0; ; {
 		r.adopt()
+		if r.view.Load().leader != 0 && r.removed.Swap(false) {
+			r.log.Info("added again", "member", r.cfg.ID)
+		}
 		select {
 		case <-r.fsm.config:
 		case <-tick.C:
 			if times++; !r.evicted() {
 				times = 0
 			}
-			if times == 2 {
-				r.cancel(ErrRemoved)
+			if times == 2 && !r.leaves() {
 				return
 			}
 		case <-ctx.Done():

@@ -37,6 +37,7 @@ type Replica struct {
 	confirmer confirmer
 	inbound   inbound
 	members   atomic.Pointer[members] // nil until raft has told
+	removed   atomic.Bool             // and waiting to be added again
 	changing  sync.Mutex              // held while this member, leading, carries out a change of members
 	view      atomic.Pointer[view]
 	lost      chan uint64   // a peer's process died
@@ -244,6 +245,16 @@ func (r *Replica) makeTransport(lines raftLines) {
 	r.port.serve[forCalls] = r.serveCalls
 	r.port.serve[forBatches] = r.serveBatches
 	s := newStreams(r.port, addr, r.idOf)
+	serveRaft := r.port.serve[forRaft]
+	r.port.serve[forRaft] = func(ctx context.Context, c net.Conn, from uint64) {
+		// A leader of whose adding we have not heard yet must get through, once we miss the one we know. A stranger, of another
+		// ensemble by mistake, must not: our raft would believe its terms.
+		if !r.isMember(from) && r.view.Load().leader != 0 {
+			c.Close()
+			return
+		}
+		serveRaft(ctx, c, from)
+	}
 	r.transport = network{raft.NewNetworkTransport(s, 4, raftTimeout, lines), r.stored}
 }
 

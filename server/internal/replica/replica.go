@@ -53,6 +53,9 @@ type Config struct {
 	// Join says that with an empty store this member does not form an ensemble, but waits until AddMember on one that runs
 	// adds it. Of Peers only its own address counts.
 	Join bool
+	// OnRemoved, if set, is called when this member finds itself removed, and it then waits to be added again with what it
+	// has. Default: it stops with ErrRemoved.
+	OnRemoved func()
 	// Listener is the bound peer port; the replica owns it. Nil for a single server, which needs none.
 	Listener net.Listener
 	// Store holds log, votes and snapshots. The replica owns it from a successful Open on.

@@ -13,11 +13,14 @@ property() { printf '%s\n' "$@" ${SERVER_JVMFLAGS:-} | sed -n "s/^-D$name=//p" |
 
 data=$(key dataDir)
 peers=$(sed -n 's/^server\.\([0-9]*\)=\([^:]*:[0-9]*\):.*/\1=\2/p' "$cfg" | paste -sd, -)
+reconfig=$(key reconfigEnabled)
 tick=$(key tickTime)
 name='zookeeper\.DigestAuthenticationProvider\.superDigest'
 super=$(property "$@")
 name='zookeeper\.extendedTypesEnabled'
 extended=$(property "$@")
+name='readonlymode\.enabled'
+readonly=$(property "$@")
 
 set -- serve --data "$data/docent" --listen "127.0.0.1:$(key clientPort)" --4lw-whitelist "$(key 4lw.commands.whitelist)" \
 	--min-session-timeout "$((2 * tick))ms" --max-session-timeout "$((20 * tick))ms"
@@ -25,4 +28,6 @@ set -- serve --data "$data/docent" --listen "127.0.0.1:$(key clientPort)" --4lw-
 [ -z "$peers" ] || set -- "$@" --peers "$peers"
 [ -z "$super" ] || set -- "$@" --super-digest "$super"
 [ "$extended" != true ] || set -- "$@" --extended-types
+[ "$reconfig" != true ] || set -- "$@" --reconfig-enabled
+[ "$readonly" != true ] || set -- "$@" --read-only-mode
 exec "$DOCENT" "$@"
