@@ -312,7 +312,7 @@ func (r *Replica) leave(ctx context.Context, m *members, id uint64) error {
 	if err := r.enough(ctx, rest, 0); err != nil || id != r.cfg.ID {
 		return err
 	}
-	if err := r.TransferLeadership(ctx); err != nil {
+	if err := r.giveAway(ctx, func() raft.Future { return r.raft.LeadershipTransfer() }); err != nil {
 		return fmt.Errorf("hand the lead over before leaving it: %w", err)
 	}
 	return errMoved
@@ -329,19 +329,25 @@ func (r *Replica) handOver(ctx context.Context, p Peer) error {
 	if _, ok := r.poll(ctx, r.cfg.ElectionTimeout)[p.ID]; !ok {
 		return because(ErrUnreachable, "member %d does not answer", p.ID)
 	}
-	var err error
-	for range transferTries {
-		err = r.await(ctx, func() raft.Future {
-			return r.raft.LeadershipTransferToServer(serverID(p.ID), raft.ServerAddress(p.Addr))
-		})
-		if err == nil || ctx.Err() != nil || r.raft.State() != raft.Leader {
-			break
-		}
-	}
-	if err != nil {
+	if err := r.giveAway(ctx, func() raft.Future {
+		return r.raft.LeadershipTransferToServer(serverID(p.ID), raft.ServerAddress(p.Addr))
+	}); err != nil {
 		return fmt.Errorf("hand the lead to member %d: %w", p.ID, err)
 	}
 	return nil
+}
+
+// giveAway hands the lead over. A try that came too late for raft, but after which we lead no more, has succeeded too.
+func (r *Replica) giveAway(ctx context.Context, ask func() raft.Future) (err error) {
+	for range transferTries {
+		if err = r.await(ctx, ask); err == nil || ctx.Err() != nil {
+			return err
+		}
+		if r.raft.State() != raft.Leader {
+			return nil
+		}
+	}
+	return err
 }
 
 // transferTries is how often a transfer of the lead is tried: raft gives each one election time-out only.
