@@ -74,7 +74,7 @@ func anyWriter(line []recipes.Place, own int) int {
 func TestRWMutex_BugsOfOthers(t *testing.T) {
 	for _, b := range []struct {
 		name  string
-		trial func(*testing.T, *servertest.Server, reading) error
+		trial func(*testing.T, *servertest.Server, reading, time.Duration) error
 		bug   reading
 	}{
 		{"kazoo #649, #650: only who is ahead counts", trialWriterBehind, readsBy(anyWriter)},
@@ -82,10 +82,10 @@ func TestRWMutex_BugsOfOthers(t *testing.T) {
 	} {
 		t.Run(b.name, func(t *testing.T) {
 			t.Parallel()
-			if err := b.trial(t, servertest.New(t), docentRead); err != nil {
+			if err := b.trial(t, servertest.New(t), docentRead, soon); err != nil {
 				t.Errorf("docent: %v", err)
 			}
-			if err := b.trial(t, servertest.New(t), b.bug); err == nil {
+			if err := b.trial(t, servertest.New(t), b.bug, brief); err == nil {
 				t.Error("the naive way passes: the trial proves nothing")
 			}
 		})
@@ -107,16 +107,16 @@ func (r reading) later(ctx context.Context, c *client.Client) <-chan granting {
 	return done
 }
 
-func granted(done <-chan granting, what string) error {
+func granted(done <-chan granting, what string, patience time.Duration) error {
 	select {
 	case g := <-done:
 		return g.err
-	case <-time.After(brief):
+	case <-time.After(patience):
 		return errors.New("never came: " + what)
 	}
 }
 
-func trialWriterBehind(t *testing.T, srv *servertest.Server, w reading) error {
+func trialWriterBehind(t *testing.T, srv *servertest.Server, w reading, patience time.Duration) error {
 	c := srv.Dial(t)
 	writer := mustWLock(t, c, "/rw/x")
 	ctx, cancel := context.WithCancel(within(t, soon))
@@ -125,10 +125,10 @@ func trialWriterBehind(t *testing.T, srv *servertest.Server, w reading) error {
 	waitForChildren(t, c, "/rw/x", 2)
 	rwLater(t, c, "/rw/x", false, 2)
 	mustUnlock(t, writer.Held)
-	return granted(reader, "the turn of a reader ahead of a writer")
+	return granted(reader, "the turn of a reader ahead of a writer", patience)
 }
 
-func trialReaderWakes(t *testing.T, srv *servertest.Server, w reading) error {
+func trialReaderWakes(t *testing.T, srv *servertest.Server, w reading, patience time.Duration) error {
 	long := func(c *client.Config) { c.SessionTimeout = time.Minute }
 	writer := mustWLock(t, srv.Dial(t, long), "/rw/x").Held
 	var writers []<-chan outcome
@@ -149,7 +149,7 @@ func trialReaderWakes(t *testing.T, srv *servertest.Server, w reading) error {
 	}
 	events := srv.Count().Events - before
 	mustUnlock(t, writer)
-	if err := granted(reader, "the turn of a reader"); err != nil {
+	if err := granted(reader, "the turn of a reader", patience); err != nil {
 		return err
 	}
 	if events > 2*n { // the next writer's, and the leaver's own node
@@ -244,7 +244,7 @@ func inTwoSteps(ctx context.Context, c *client.Client, _ int) (release, error) {
 func TestSemaphore_BugsOfOthers(t *testing.T) {
 	for _, b := range []struct {
 		name  string
-		trial func(*testing.T, *servertest.Server, seating) error
+		trial func(*testing.T, *servertest.Server, seating, time.Duration) error
 		bug   seating
 	}{
 		{"whoever leaves lets the next one in", trialAnyLeaves, firstTwo},
@@ -254,10 +254,10 @@ func TestSemaphore_BugsOfOthers(t *testing.T) {
 	} {
 		t.Run(b.name, func(t *testing.T) {
 			t.Parallel()
-			if err := b.trial(t, twoSeats(t), docentSeats); err != nil {
+			if err := b.trial(t, twoSeats(t), docentSeats, soon); err != nil {
 				t.Errorf("docent: %v", err)
 			}
-			if err := b.trial(t, twoSeats(t), b.bug); err == nil {
+			if err := b.trial(t, twoSeats(t), b.bug, brief); err == nil {
 				t.Error("the naive way passes: the trial proves nothing")
 			}
 		})
@@ -294,7 +294,7 @@ func (w seating) later(t *testing.T, c *client.Client, weight int) <-chan granti
 	return done
 }
 
-func trialAnyLeaves(t *testing.T, srv *servertest.Server, w seating) error {
+func trialAnyLeaves(t *testing.T, srv *servertest.Server, w seating, patience time.Duration) error {
 	c := srv.Dial(t)
 	w.must(t, c)
 	second := w.must(t, c)
@@ -302,10 +302,10 @@ func trialAnyLeaves(t *testing.T, srv *servertest.Server, w seating) error {
 	if err := second(within(t, soon)); err != nil {
 		t.Fatal(err)
 	}
-	return granted(third, "the permit that was given back")
+	return granted(third, "the permit that was given back", patience)
 }
 
-func trialMorePermits(t *testing.T, srv *servertest.Server, w seating) error {
+func trialMorePermits(t *testing.T, srv *servertest.Server, w seating, patience time.Duration) error {
 	c := srv.Dial(t)
 	w.must(t, c)
 	w.must(t, c)
@@ -313,10 +313,10 @@ func trialMorePermits(t *testing.T, srv *servertest.Server, w seating) error {
 	if err := lock.NewSemaphore(c, "/seats", 2).Resize(within(t, soon), 3); err != nil {
 		t.Fatal(err)
 	}
-	return granted(third, "the permit that was added")
+	return granted(third, "the permit that was added", patience)
 }
 
-func trialAllOrNothing(t *testing.T, srv *servertest.Server, w seating) error {
+func trialAllOrNothing(t *testing.T, srv *servertest.Server, w seating, patience time.Duration) error {
 	c := srv.Dial(t)
 	first := w.must(t, c)
 	other := srv.Dial(t)
@@ -332,12 +332,12 @@ func trialAllOrNothing(t *testing.T, srv *servertest.Server, w seating) error {
 	if err := first(within(t, soon)); err != nil {
 		t.Fatal(err)
 	}
-	return granted(both, "two permits")
+	return granted(both, "two permits", patience)
 }
 
-func trialOrphan(t *testing.T, srv *servertest.Server, w seating) error {
+func trialOrphan(t *testing.T, srv *servertest.Server, w seating, patience time.Duration) error {
 	c, other := srv.Dial(t), srv.Dial(t)
-	srv.Inject(servertest.DelayReply("multi", 1, brief/4), servertest.DelayReply("create2", 2, brief/4))
+	srv.Inject(servertest.DelayReply("multi", 1, brief), servertest.DelayReply("create2", 2, brief))
 	ctx, cancel := context.WithCancel(within(t, soon))
 	done := make(chan granting, 1)
 	go func() {
@@ -346,7 +346,7 @@ func trialOrphan(t *testing.T, srv *servertest.Server, w seating) error {
 	}()
 	waitForChildren(t, other, "/seats/leases", 1)
 	cancel()
-	if err := granted(done, "the end of what was cancelled"); err == nil {
+	if err := granted(done, "the end of what was cancelled", patience); err == nil {
 		return nil // the lease was heard of in time after all: nothing to clean up
 	}
 	for {

@@ -21,8 +21,11 @@ type grip struct {
 	unlock func(context.Context) error
 }
 
-// way is a way of locking: docent's, or a naive one.
-type way func(ctx context.Context, c *client.Client, path string) (*grip, error)
+// way is a way of locking, docent's or a naive one, and how long is waited for what may never come of it.
+type way struct {
+	lock     func(ctx context.Context, c *client.Client, path string) (*grip, error)
+	patience time.Duration
+}
 
 func docent(ctx context.Context, c *client.Client, path string) (*grip, error) {
 	h, err := lock.New(c, path).Lock(ctx)
