@@ -78,6 +78,7 @@ func Schedules(t *testing.T, p Plan, body func(t *testing.T, s *Schedule) bool) 
 	if err != nil {
 		t.Fatalf("servertest: %s: %v", SeedEnv, err)
 	}
+	oneProcessor()
 	start := time.Now()
 	t.Run("seeds", func(t *testing.T) {
 		for i := range runtime.GOMAXPROCS(0) {

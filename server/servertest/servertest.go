@@ -47,7 +47,7 @@ func OnDisk() Option { return func(o *options) { o.disk = true } }
 
 // NoSockets connects clients and servers by buffers in this process instead of sockets, so that all of it, clusters
 // included, runs in a bubble of testing/synctest: on virtual time. Only clients made by Dial, or with DialContext in
-// their configuration, reach such a server.
+// their configuration, reach such a server. With the race detector, this sets GOMAXPROCS to 1; see race_on.go.
 func NoSockets() Option { return func(o *options) { o.pipes = true } }
 
 // WithConfig lets f change the configuration before each start of a server.
@@ -125,6 +125,7 @@ func newServer(o []Option, fail func(string, ...any)) *Server {
 		f(&s.opts)
 	}
 	if s.opts.pipes {
+		oneProcessor()
 		s.net = newPipes()
 	}
 	return s

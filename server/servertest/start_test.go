@@ -28,11 +28,11 @@ func firstWrite(t *testing.T, runs int, start func(t *testing.T) *client.Client)
 // The servers of a test cost next to nothing. Not parallel: it takes the time.
 func TestStartIsQuick(t *testing.T) {
 	one := firstWrite(t, 9, func(t *testing.T) *client.Client { return servertest.New(t).Dial(t) })
-	if one > 20*time.Millisecond {
+	if one > slowness*20*time.Millisecond {
 		t.Errorf("one server: %v, want 20ms", one)
 	}
 	three := firstWrite(t, 9, func(t *testing.T) *client.Client { return servertest.NewCluster(t, 3).Dial(t) })
-	if three > 300*time.Millisecond {
+	if three > slowness*300*time.Millisecond {
 		t.Errorf("three servers: %v, want 300ms", three)
 	}
 }

@@ -1,0 +1,6 @@
+//go:build !race
+
+package servertest
+
+// oneProcessor is for the race detector.
+func oneProcessor() {}
