@@ -44,9 +44,11 @@ func TestWatchSaved_C7(t *testing.T) {
 	v, err := config.WatchSaved(ctx, dialler(t, srv), path, file, config.Validate(sane))
 	must(t, err)
 	put(ctx, t, a, `{"Queue":"long","Jobs":9}`)
-	put(ctx, t, a, `{"Queue":"bad","Jobs":0}`) // is not saved
 	for got, err := range v.Changes(ctx) {
-		if err != nil && got.Jobs == 9 {
+		if err == nil && got.Jobs == 9 {
+			put(ctx, t, a, `{"Queue":"bad","Jobs":0}`) // is not saved
+		}
+		if err != nil {
 			break
 		}
 	}
