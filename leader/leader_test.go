@@ -514,9 +514,7 @@ func TestRun_OnApacheZooKeeper(t *testing.T) {
 	b := run(t, cb, "/elect/x")
 	waitForCandidates(t, cb, "/elect/x", 2)
 	ticket := first.Session().Ticket() // with it, anybody can end the session from elsewhere
-	if err := dial("thief", func(c *client.Config) { c.Resume = &ticket }).Close(); err != nil {
-		t.Fatal(err)
-	}
+	peers.EndSession(t, addr, ticket.SessionID, ticket.Password)
 	a.order(t, untilEnd)
 	second := b.mustLead(t)
 	if second.Token() <= first.Token() {

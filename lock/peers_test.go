@@ -40,10 +40,7 @@ func takeOver(t testing.TB, addr string, c *client.Client) {
 		t.Fatal(err)
 	}
 	ticket := s.Ticket()
-	thief := dialAt(t, addr, func(cfg *client.Config) { cfg.Resume = &ticket })
-	if err := thief.Close(); err != nil {
-		t.Fatal(err)
-	}
+	peers.EndSession(t, addr, ticket.SessionID, ticket.Password)
 }
 
 // The same against Apache ZooKeeper: turns, waiting, giving up, loss of the session, and no more requests than at home.
