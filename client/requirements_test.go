@@ -67,7 +67,7 @@ func TestRequirements(t *testing.T) {
 
 // all tests, those with faults among them, run under the race detector before anything is merged.
 func TestRaceDetector_R14(t *testing.T) {
-	for file, want := range map[string]string{"../Makefile": "\nrace:\n\tgo test -race", "../.ci/run": "make -s race"} {
+	for file, want := range map[string]string{"../Makefile": "\nrace:\n\tGOMAXPROCS=1 go test -race", "../.ci/run": "make -s race"} {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)

@@ -121,6 +121,7 @@ func TestRegister_NaiveReplacement(t *testing.T) {
 		defer stream.Close()
 		srv.Cut()
 		must(t, c.Sync(ctx, "/"))
+		must(t, observer.Sync(ctx, "/")) // its watch is set again: what comes is seen
 		again()
 		_, err = c.Create(ctx, "/svc/end", nil)
 		must(t, err)
