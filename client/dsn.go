@@ -92,28 +92,30 @@ func (c *Config) setKey(key, value string) (err error) {
 // FromEnv reads a configuration from the environment: DOCENT_DSN (default zk://127.0.0.1:2181), DOCENT_IDENTITY,
 // DOCENT_AUTH (user:password, scheme digest), and for zks:// DOCENT_CA, DOCENT_CERT and DOCENT_KEY, paths of PEM files.
 func FromEnv() (Config, error) {
-	cfg, err := fromEnv(os.Getenv)
+	cfg, err := FromLookup(os.Getenv)
 	if err != nil {
 		return Config{}, fmt.Errorf("environment: %w", err)
 	}
 	return cfg, nil
 }
 
-func fromEnv(env func(string) string) (Config, error) {
-	cfg, err := ParseDSN(orElse(env("DOCENT_DSN"), "zk://127.0.0.1:2181"))
+// FromLookup is FromEnv for variables that come from elsewhere, such as flags in front of the environment. lookup returns
+// "" for a variable that is not set.
+func FromLookup(lookup func(name string) string) (Config, error) {
+	cfg, err := ParseDSN(orElse(lookup("DOCENT_DSN"), "zk://127.0.0.1:2181"))
 	if err != nil {
 		return cfg, fmt.Errorf("DOCENT_DSN: %w", err)
 	}
-	if id := env("DOCENT_IDENTITY"); id != "" {
+	if id := lookup("DOCENT_IDENTITY"); id != "" {
 		cfg.Identity = id
 	}
-	if auth := env("DOCENT_AUTH"); auth != "" {
+	if auth := lookup("DOCENT_AUTH"); auth != "" {
 		cfg.Auth = append(cfg.Auth, Auth{Scheme: "digest", Data: []byte(auth)})
 	}
 	if cfg.TLS == nil {
 		return cfg, nil
 	}
-	return cfg, loadTLS(cfg.TLS, env)
+	return cfg, loadTLS(cfg.TLS, lookup)
 }
 
 func loadTLS(cfg *tls.Config, env func(string) string) error {

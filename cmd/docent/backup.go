@@ -11,40 +11,48 @@ import (
 	"path/filepath"
 	"strconv"
 
+	"github.com/spf13/cobra"
+
 	"github.com/docent-io/docent/server"
 )
 
-const backupHelp = `usage: docent backup --admin HOST:PORT [FLAGS] FILE
-
-Writes the state of a running ensemble into FILE: everything acknowledged
+func backupVerb(e env) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "backup FILE",
+		Short: "write the state of a running ensemble into a file",
+		Long: `Writes the state of a running ensemble into FILE: everything acknowledged
 before, at one moment, with checksums. FILE appears when it is complete,
-verified and on disk, or not at all.
-
-Flags:
-`
+verified and on disk, or not at all.`,
+		Example: "  docent backup --admin 127.0.0.1:8080 nightly.backup",
+		Args:    exactArgs("FILE"),
+	}
+	o := addOperator(cmd, e)
+	force := cmd.Flags().Bool("force", false, "replace FILE if it is there")
+	local := cmd.Flags().Bool("local", false, "what this one server has, also without a majority")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := o.complete(); err != nil {
+			return err
+		}
+		return o.backup(cmd.Context(), args[0], *force, *local, e.stdout)
+	}
+	return cmd
+}
 
 // backup fetches a backup from a server.
-func backup(ctx context.Context, e env) error {
-	o := newOperator("backup")
-	force := o.fs.Bool("force", false, "replace FILE if it is there")
-	local := o.fs.Bool("local", false, "what this one server has, also without a majority")
-	file, err := o.parse(e, backupHelp)
-	if err != nil {
-		return err
+func (o *operator) backup(ctx context.Context, file string, force, local bool, w io.Writer) error {
+	if _, err := os.Lstat(file); err == nil && !force {
+		return usagef("%s is there already; --force replaces it", file)
 	}
-	if _, err := os.Lstat(file); err == nil && !*force {
-		return usageError{fmt.Errorf("%s is there already; --force replaces it", file)}
-	}
-	resp, err := o.request(ctx, http.MethodGet, "snapshot", url.Values{"local": {strconv.FormatBool(*local)}}, nil)
+	resp, err := o.request(ctx, http.MethodGet, "snapshot", url.Values{"local": {strconv.FormatBool(local)}}, nil)
 	if err != nil {
 		return err
 	}
 	defer resp.Body.Close()
-	info, err := writeFile(file, resp.Body, *force)
+	info, err := writeFile(file, resp.Body, force)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(e.stdout, "docent: backup of %s in %s\n", describe(info), file)
+	_, err = fmt.Fprintf(w, "docent: backup of %s in %s\n", describe(info), file)
 	return err
 }
 
@@ -97,40 +105,46 @@ func syncFolder(name string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-const restoreHelp = `usage: docent restore --admin HOST:PORT [FLAGS] FILE
-
-Restores a backup into a running ensemble that has no nodes yet, through any of
+func restoreVerb(e env) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "restore FILE",
+		Short: "restore a backup into an empty ensemble",
+		Long: `Restores a backup into a running ensemble that has no nodes yet, through any of
 its servers: all members get it, or none. The clients connected are cut off and
 come back. Sessions in the backup go on, and expire if nobody takes them up.
 
 New zxids are larger than all in the backup and all given since, by the clock:
-at least the seconds since 1970 times 2^24.
-
-Flags:
-`
+at least the seconds since 1970 times 2^24.`,
+		Example: "  docent restore --admin 127.0.0.1:8080 nightly.backup",
+		Args:    exactArgs("FILE"),
+	}
+	o := addOperator(cmd, e)
+	force := cmd.Flags().Bool("force", false, "replace what the ensemble has")
+	above := cmd.Flags().Int64("zxid-above", 0, "make new zxids larger than this `number`, in case the clock is wrong")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := o.complete(); err != nil {
+			return err
+		}
+		return o.restore(cmd.Context(), args[0], *force, *above, e.stdout)
+	}
+	return cmd
+}
 
 // restore sends a backup to a server.
-func restore(ctx context.Context, e env) error {
-	o := newOperator("restore")
-	force := o.fs.Bool("force", false, "replace what the ensemble has")
-	above := o.fs.Int64("zxid-above", 0, "make new zxids larger than this `number`, in case the clock is wrong")
-	name, err := o.parse(e, restoreHelp)
-	if err != nil {
-		return err
-	}
+func (o *operator) restore(ctx context.Context, name string, force bool, above int64, w io.Writer) error {
 	f, err := os.Open(name)
 	if err != nil {
-		return usageError{err}
+		return usageError(err)
 	}
 	defer f.Close()
 	info, err := server.CheckBackup(f)
 	if err != nil {
-		return usageError{fmt.Errorf("%s: %w", name, err)}
+		return usagef("%s: %w", name, err)
 	}
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	query := url.Values{"force": {strconv.FormatBool(*force)}, "zxid-above": {strconv.FormatInt(*above, 10)}}
+	query := url.Values{"force": {strconv.FormatBool(force)}, "zxid-above": {strconv.FormatInt(above, 10)}}
 	resp, err := o.request(ctx, http.MethodPost, "restore", query, f)
 	if err != nil {
 		return err
@@ -140,6 +154,6 @@ func restore(ctx context.Context, e env) error {
 	if zxid == "" {
 		return errors.New("the server does not say that it restored the backup")
 	}
-	_, err = fmt.Fprintf(e.stdout, "docent: restored %s; the zxid is %s now\n", describe(info), zxid)
+	_, err = fmt.Fprintf(w, "docent: restored %s; the zxid is %s now\n", describe(info), zxid)
 	return err
 }

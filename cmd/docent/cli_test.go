@@ -23,13 +23,17 @@ import (
 // and nothing else.
 func refuses(t *testing.T, args []string, want ...string) {
 	t.Helper()
-	wasRefused(t, run(t, "docent", exec.Command(docent(t), args...)), want...)
+	code := 64
+	if args[0] == "serve" {
+		code = 2
+	}
+	wasRefused(t, code, run(t, "docent", exec.Command(docent(t), args...)), want...)
 }
 
-func wasRefused(t *testing.T, p *process, want ...string) {
+func wasRefused(t *testing.T, code int, p *process, want ...string) {
 	t.Helper()
-	if code := p.exit(); code != 2 {
-		t.Errorf("exit code %d, want 2", code)
+	if got := p.exit(); got != code {
+		t.Errorf("exit code %d, want %d", got, code)
 	}
 	if out := p.stdout.String(); out != "" {
 		t.Errorf("stdout is %q, want nothing", out)
@@ -91,7 +95,7 @@ func TestBadFlags(t *testing.T) {
 
 func TestHelp(t *testing.T) {
 	for args, want := range map[string]string{
-		"help": "serve", "--help": "serve", "-h": "serve", "help serve": "--peers", "serve --help": "--peers", "serve -h": "-snapshot-bytes",
+		"help": "serve", "--help": "serve", "-h": "serve", "help serve": "--peers", "serve --help": "--peers", "serve -h": "--snapshot-bytes",
 		"version": "docent ", "help version": "docent version",
 	} {
 		p := run(t, "docent "+args, exec.Command(docent(t), strings.Fields(args)...))
@@ -246,7 +250,7 @@ func TestServe_FolderUnusable(t *testing.T) {
 			cmd.SysProcAttr = dieWithUs()
 			cmd.SysProcAttr.Credential = &syscall.Credential{Uid: 65534, Gid: 65534}
 		}
-		wasRefused(t, run(t, "docent", cmd), dir, "permission denied")
+		wasRefused(t, 2, run(t, "docent", cmd), dir, "permission denied")
 	})
 }
 

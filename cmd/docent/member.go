@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -13,59 +12,49 @@ import (
 	"strconv"
 	"text/tabwriter"
 
+	"github.com/spf13/cobra"
+
 	"github.com/docent-io/docent/server"
 )
 
-const memberHelp = `usage: docent member list     --admin HOST:PORT
-       docent member add      --admin HOST:PORT ID PEERHOST:PEERPORT [--observer]
-       docent member remove   --admin HOST:PORT ID
-       docent member transfer --admin HOST:PORT ID
+// memberVerb changes the members of a running ensemble through the address for operators of any of them.
+func memberVerb(e env) *cobra.Command {
+	return parent("member", "list, add and remove members of a running ensemble, move its lead",
+		memberChange(e, &cobra.Command{Use: "list", Short: "print the members", Args: noArgs,
+			Example: "  docent member list --admin 127.0.0.1:8080"}),
+		memberChange(e, &cobra.Command{Use: "add ID PEERHOST:PEERPORT", Short: "add a server, or change a member's role", Args: exactArgs("ID", "PEERHOST:PEERPORT"),
+			Long: `Adds a server that waits to be added: docent serve --join. It gets a vote when
+it has caught up. Adding a member in its other role changes its role.`,
+			Example: "  docent member add --admin 127.0.0.1:8080 5 10.0.0.5:2888"}),
+		memberChange(e, &cobra.Command{Use: "remove ID", Short: "remove a member for good", Args: exactArgs("ID"),
+			Long:    "Stops a server for good; to come back it begins with an empty data folder and\n--join.",
+			Example: "  docent member remove --admin 127.0.0.1:8080 5"}),
+		memberChange(e, &cobra.Command{Use: "transfer ID", Short: "hand the lead to a member", Args: exactArgs("ID"),
+			Example: "  docent member transfer --admin 127.0.0.1:8080 2"}),
+	)
+}
 
-Changes the members of a running ensemble through the address for operators of
-any of them, one at a time, and prints the members then.
-
-add wants a server that waits to be added: docent serve --join. It gets a vote
-when it has caught up. Adding a member in its other role changes its role.
-remove stops a server for good; to come back it begins with an empty data
-folder and --join. transfer hands the lead to a member.
-
-Flags:
-`
-
-// memberVerbs are the changes, by the number of arguments they take.
-var memberVerbs = map[string]int{"list": 0, "add": 2, "remove": 1, "transfer": 1}
-
-// member tells who belongs to an ensemble, and changes it.
-func member(ctx context.Context, e env) error {
-	o := newOperator("member")
+// memberChange completes a verb that asks for a list or a change.
+func memberChange(e env, cmd *cobra.Command) *cobra.Command {
+	o := addOperator(cmd, e)
 	o.sends = "application/json"
-	observer := o.fs.Bool("observer", false, "of add: without a vote")
-	args, err := parseMixed(o.fs, e, memberHelp)
-	if err != nil {
-		return err
+	out := addOutput(cmd)
+	observer := false
+	if cmd.Name() == "add" {
+		cmd.Flags().BoolVar(&observer, "observer", false, "without a vote")
 	}
-	if len(args) == 0 {
-		return usageError{errors.New("want list, add, remove or transfer")}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		m, err := parseMember(args)
+		if err != nil {
+			return usageError(err)
+		}
+		if err := errors.Join(out.check(), o.complete()); err != nil {
+			return err
+		}
+		m.Observer = observer
+		return o.member(cmd.Context(), cmd.Name(), m, out, e.stdout)
 	}
-	verb, args := args[0], args[1:]
-	n, ok := memberVerbs[verb]
-	switch {
-	case !ok:
-		return usageError{fmt.Errorf("%q: want list, add, remove or transfer", verb)}
-	case len(args) != n:
-		return usageError{fmt.Errorf("%s: want %d arguments behind it, not %d", verb, n, len(args))}
-	case *observer && verb != "add":
-		return usageError{fmt.Errorf("%s: --observer is for add", verb)}
-	}
-	m, err := parseMember(args)
-	if err != nil {
-		return usageError{fmt.Errorf("%s: %w", verb, err)}
-	}
-	if err := o.complete(e); err != nil {
-		return err
-	}
-	m.Observer = *observer
-	return o.member(ctx, verb, m, e.stdout)
+	return cmd
 }
 
 func parseMember(args []string) (m server.Member, err error) {
@@ -83,26 +72,8 @@ func parseMember(args []string) (m server.Member, err error) {
 	return m, nil
 }
 
-// parseMixed reads flags before, between and behind arguments.
-func parseMixed(fs *flag.FlagSet, e env, help string) (args []string, err error) {
-	for rest := e.args; ; {
-		switch err := fs.Parse(rest); {
-		case errors.Is(err, flag.ErrHelp):
-			fmt.Fprint(e.stdout, help)
-			fs.SetOutput(e.stdout)
-			fs.PrintDefaults()
-			return nil, err
-		case err != nil:
-			return nil, usageError{err}
-		case fs.NArg() == 0:
-			return args, nil
-		}
-		args, rest = append(args, fs.Arg(0)), fs.Args()[1:]
-	}
-}
-
 // member asks for a list or a change, and prints the members then.
-func (o *operator) member(ctx context.Context, verb string, m server.Member, w io.Writer) error {
+func (o *operator) member(ctx context.Context, verb string, m server.Member, out *output, w io.Writer) error {
 	method, command, body := http.MethodGet, "member", []byte(nil)
 	if verb != "list" {
 		method, command = http.MethodPost, "member/"+verb
@@ -123,7 +94,7 @@ func (o *operator) member(ctx context.Context, verb string, m server.Member, w i
 	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
 		return fmt.Errorf("%s: what it answers is no list of members: %w", o.admin, err)
 	}
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	members := make([]memberLine, 0, len(answer.Members))
 	for _, m := range answer.Members {
 		role := "voter"
 		switch {
@@ -132,7 +103,20 @@ func (o *operator) member(ctx context.Context, verb string, m server.Member, w i
 		case m.ID == answer.Leader:
 			role = "leader"
 		}
-		fmt.Fprintf(table, "%d\t%s\t%s\n", m.ID, m.Addr, role)
+		members = append(members, memberLine{m.ID, m.Addr, role})
 	}
-	return table.Flush()
+	return all(out, w, members, func(w io.Writer) error {
+		table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+		for _, m := range members {
+			fmt.Fprintf(table, "%d\t%s\t%s\n", m.ID, m.Addr, m.Role)
+		}
+		return table.Flush()
+	})
+}
+
+// memberLine is a member as the command prints it.
+type memberLine struct {
+	ID   uint64
+	Addr string
+	Role string // voter, leader or observer
 }

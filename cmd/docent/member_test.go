@@ -123,13 +123,13 @@ func TestMember_Verb(t *testing.T) {
 	failsVerb(t, 1, "no majority", list("remove", "1")...)
 
 	for _, c := range []struct{ want, args string }{
-		{"want list, add", ""}, {"want list, add", "dance"}, {"want 2 arguments", "add 4"}, {"want 0 arguments", "list 4"},
-		{"1 to 254", "remove x"}, {"1 to 254", "remove 255"}, {"HOST:PORT", "add 4 nowhere"}, {"for add", "remove 4 --observer"},
-		{"--admin is missing", "remove 4"}, {"not defined", "list --loud"},
+		{"want add, list, remove or transfer", ""}, {"want add, list", "dance"}, {"PEERHOST:PEERPORT is missing", "add 4"}, {"unexpected argument", "list 4"},
+		{"1 to 254", "remove x"}, {"1 to 254", "remove 255"}, {"HOST:PORT", "add 4 nowhere"}, {"unknown flag", "remove 4 --observer"},
+		{"--admin is missing", "remove 4"}, {"unknown flag", "list --loud"},
 	} {
-		failsVerb(t, 2, c.want, append([]string{"member"}, strings.Fields(c.args)...)...)
+		failsVerb(t, 64, c.want, append([]string{"member"}, strings.Fields(c.args)...)...)
 	}
-	mustVerb(t, "usage: docent member list", "member", "--help")
+	mustVerb(t, "usage: docent member VERB", "member", "--help")
 }
 
 // Observers may be there from the first start on, named by a flag or a zoo.cfg.

@@ -2,48 +2,61 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"strings"
+	"io"
+
+	"github.com/spf13/cobra"
 
 	"github.com/docent-io/docent/server"
 )
 
-// serve starts a server, says so when it can carry out requests, and stops it when ctx ends.
-func serve(ctx context.Context, e env) error {
-	o, err := parseServe(e)
-	if err != nil {
-		return err
-	}
-	cfg := o.cfg
-	if o.check {
-		if err := cfg.Check(); err != nil {
-			return usageError{oneLine(err)}
+func serveVerb(e env) *cobra.Command {
+	cmd := &cobra.Command{Use: "serve [FLAGS]", Short: "run a server", Long: serveHelp, Example: serveExample}
+	cmd.Flags().SortFlags = false
+	o := newServeOptions(cmd.Flags())
+	cannotBegin := func(err error) error { return &exit{code: exitStart, err: err} }
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return cannotBegin(err) })
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if err := noArgs(cmd, args); err != nil {
+			return cannotBegin(err)
 		}
-		return o.print(e.stdout)
+		return nil
 	}
-	srv, err := server.Start(cfg)
-	if err != nil {
-		return usageError{oneLine(err)}
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		err := o.complete(e)
+		if err == nil && o.check {
+			err = o.cfg.Check()
+		}
+		if err != nil {
+			return cannotBegin(err)
+		}
+		if o.check {
+			return o.print(e.stdout)
+		}
+		srv, err := server.Start(o.cfg)
+		if err != nil {
+			return cannotBegin(err)
+		}
+		return serve(cmd.Context(), srv, o.cfg, e.stdout)
 	}
+	return cmd
+}
+
+// serve says when a server can carry out requests, and stops it when ctx ends.
+func serve(ctx context.Context, srv *server.Server, cfg server.Config, w io.Writer) error {
 	if cfg.Join && len(srv.Members()) == 0 {
-		fmt.Fprintf(e.stdout, "docent: waiting to be added as member %d at %s\n", cfg.ID, cfg.Peers[cfg.ID])
+		fmt.Fprintf(w, "docent: waiting to be added as member %d at %s\n", cfg.ID, cfg.Peers[cfg.ID])
 	}
 	if err := srv.Ready(ctx); err == nil {
 		members := ""
 		if len(cfg.Peers) > 0 {
 			members = fmt.Sprintf(", member %d of %d", cfg.ID, len(srv.Members()))
 		}
-		fmt.Fprintf(e.stdout, "docent: serving clients on %s%s, data in %s\n", srv.Addr(), members, cfg.Data)
+		fmt.Fprintf(w, "docent: serving clients on %s%s, data in %s\n", srv.Addr(), members, cfg.Data)
 	}
 	select {
 	case <-ctx.Done():
 	case <-srv.Done():
 	}
 	return srv.Close()
-}
-
-// oneLine joins the lines of a joined error.
-func oneLine(err error) error {
-	return errors.New(strings.ReplaceAll(err.Error(), "\n", "; "))
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"crypto/tls"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -14,39 +13,34 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/spf13/pflag"
+
 	"github.com/docent-io/docent/server"
 )
 
-const serveHelp = `usage: docent serve [FLAGS]
-
-Runs a server in the foreground until SIGINT or SIGTERM. Without any flag: one
+const serveHelp = `Runs a server in the foreground until SIGINT or SIGTERM. Without any flag: one
 server for this machine on 127.0.0.1:2181, its data in the user's data folder.
 
 A member of an ensemble is told its number and the peer addresses of all
 members, its own included. The first start forms the ensemble; later ones read
-the data folder:
-
-  docent serve --id 2 --data /var/lib/docent --listen 10.0.0.2:2181 \
-      --peers 1=10.0.0.1:2888,2=10.0.0.2:2888,3=10.0.0.3:2888
-
-An observer, 4=10.0.0.4:2888:observer, serves clients and has no vote. A server
-that is to become a member of an ensemble that runs is told its own address,
-waits, and is added by docent member add:
-
-  docent serve --id 5 --data /var/lib/docent --listen 10.0.0.5:2181 \
-      --join --peers 5=10.0.0.5:2888
+the data folder. An observer, 4=10.0.0.4:2888:observer, serves clients and has
+no vote. A server that is to become a member of an ensemble that runs is told
+its own address, waits, and is added by docent member add.
 
 Every flag can also be given in the environment, --max-frame as
 DOCENT_MAX_FRAME, or by a zoo.cfg of ZooKeeper's. A flag comes before the
-environment, and the environment before the file.
+environment, and the environment before the file. The exit code is 2 if the
+server could not begin.`
 
-Flags:
-`
+const serveExample = `  docent serve --id 2 --data /var/lib/docent --listen 10.0.0.2:2181 \
+      --peers 1=10.0.0.1:2888,2=10.0.0.2:2888,3=10.0.0.3:2888
+  docent serve --id 5 --data /var/lib/docent --listen 10.0.0.5:2181 \
+      --join --peers 5=10.0.0.5:2888`
 
 // serveOptions is what the flags of docent serve are read into.
 type serveOptions struct {
 	cfg              server.Config
-	fs               *flag.FlagSet
+	fs               *pflag.FlagSet
 	peers, words     string
 	logLevel, format string
 	file             string
@@ -56,14 +50,14 @@ type serveOptions struct {
 	warnings         []string
 }
 
-func newServeOptions() *serveOptions {
-	o := &serveOptions{fs: flag.NewFlagSet("serve", flag.ContinueOnError)}
-	fs, cfg := o.fs, &o.cfg
-	fs.SetOutput(io.Discard)
+func newServeOptions(fs *pflag.FlagSet) *serveOptions {
+	o := &serveOptions{fs: fs}
+	cfg := &o.cfg
 	fs.StringVar(&o.file, "config", "", "`file` in the format of zoo.cfg")
 	fs.BoolVar(&o.check, "check", false, "print the effective configuration, or what is wrong with it, and do not serve")
 	fs.Uint64Var(&cfg.ID, "id", 0, "`number` of this member, 1 to 254 (default 1)")
 	fs.StringVar(&cfg.Data, "data", dataFolder(), "`folder` for log and snapshots")
+	fs.Lookup("data").DefValue = "docent in the user's data folder"
 	fs.StringVar(&cfg.Listen, "listen", server.DefaultListen, "`address` for clients")
 	fs.StringVar(&o.peers, "peers", "", "peer addresses of all members: `1=HOST:PORT,2=HOST:PORT,3=HOST:PORT:observer,...`")
 	fs.BoolVar(&cfg.Join, "join", false, "with an empty data folder: wait to be added to an ensemble that runs, instead of forming one")
@@ -101,35 +95,20 @@ func newServeOptions() *serveOptions {
 	return o
 }
 
-// parseServe reads flags, environment and file. Every error of it is the user's.
-func parseServe(e env) (*serveOptions, error) {
-	o := newServeOptions()
-	err := o.fs.Parse(e.args)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprint(e.stdout, serveHelp)
-		o.fs.SetOutput(e.stdout)
-		o.fs.PrintDefaults()
-		return nil, err
-	case err == nil && o.fs.NArg() > 0:
-		err = fmt.Errorf("unexpected argument %q", o.fs.Arg(0))
-	}
-	if err == nil {
-		err = o.complete(e)
-	}
-	if err != nil {
-		return nil, usageError{oneLine(err)}
+// complete adds environment and file to the flags given, and turns text into what it means.
+func (o *serveOptions) complete(e env) error {
+	if err := o.read(e); err != nil {
+		return err
 	}
 	for _, w := range o.warnings {
 		o.cfg.Logger.Warn(w)
 	}
-	return o, nil
+	return nil
 }
 
-// complete adds environment and file to the flags given, and turns text into what it means.
-func (o *serveOptions) complete(e env) (err error) {
+func (o *serveOptions) read(e env) (err error) {
 	given := make(map[string]bool)
-	o.fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	o.fs.Visit(func(f *pflag.Flag) { given[f.Name] = true })
 	if err := o.readEnvironment(e.getenv, given); err != nil {
 		return err
 	}
@@ -166,7 +145,7 @@ func (o *serveOptions) complete(e env) (err error) {
 
 // readEnvironment takes DOCENT_NAME_OF_FLAG for each flag that was not given.
 func (o *serveOptions) readEnvironment(getenv func(string) string, given map[string]bool) (err error) {
-	o.fs.VisitAll(func(f *flag.Flag) {
+	o.fs.VisitAll(func(f *pflag.Flag) {
 		name := "DOCENT_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
 		v := getenv(name)
 		if v == "" || given[f.Name] || err != nil {
@@ -206,7 +185,7 @@ func readTLSFiles(name string, f server.TLSFiles) (*tls.Config, error) {
 
 // print writes the effective configuration, one flag a line.
 func (o *serveOptions) print(w io.Writer) (err error) {
-	o.fs.VisitAll(func(f *flag.Flag) {
+	o.fs.VisitAll(func(f *pflag.Flag) {
 		if slices.Contains([]string{"check", "config"}, f.Name) || err != nil {
 			return
 		}

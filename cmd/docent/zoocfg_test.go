@@ -100,11 +100,11 @@ func TestCheck_WhatIsWrongIsNamed(t *testing.T) {
 		"want debug, info, warn or error":           {"--log-level", "loud"},
 	} {
 		code, out, errs := check(t, nil, args...)
-		if code != exitUsage || out != "" || !strings.Contains(errs, want) || strings.Count(errs, "\n") != 1 {
+		if code != exitStart || out != "" || !strings.Contains(errs, want) || strings.Count(errs, "\n") != 1 {
 			t.Errorf("%v: exit %d, %q, %q, want exit 2 and one line with %q", args, code, out, errs, want)
 		}
 	}
-	if code, _, errs := check(t, map[string]string{"DOCENT_TICK": "soon"}); code != exitUsage || !strings.Contains(errs, "DOCENT_TICK=\"soon\" in the environment") {
+	if code, _, errs := check(t, map[string]string{"DOCENT_TICK": "soon"}); code != exitStart || !strings.Contains(errs, "DOCENT_TICK=\"soon\" in the environment") {
 		t.Errorf("exit %d, %q", code, errs)
 	}
 }

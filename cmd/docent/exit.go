@@ -1,0 +1,142 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/docent-io/docent/client"
+)
+
+// The exit codes of every verb. Those of 64 and above are sysexits.h's, as batch systems know them.
+const (
+	exitOK          = 0
+	exitError       = 1   // it failed while it ran
+	exitStart       = 2   // of serve: it could not begin (bad flags, a taken port, a folder that cannot be used)
+	exitUsage       = 64  // the command line is wrong
+	exitUnreachable = 69  // no server could be reached
+	exitTemporary   = 75  // not had within --wait, or somebody else was first: try again later
+	exitLost        = 76  // what was held is lost, and the child was stopped
+	exitDenied      = 77  // an ACL or the authentication refuses it
+	exitCannotRun   = 126 // the child cannot be executed
+	exitNoCommand   = 127 // the child's program is not there
+)
+
+// exit is an error with the exit code it leads to. Without err nothing is printed: the code is the answer.
+type exit struct {
+	code int
+	err  error
+}
+
+func (e *exit) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit code %d", e.code)
+	}
+	return e.err.Error()
+}
+
+func (e *exit) Unwrap() error { return e.err }
+
+// usageError marks what is wrong with the command line.
+func usageError(err error) error { return &exit{code: exitUsage, err: err} }
+
+// usagef is usageError for a message of its own.
+func usagef(format string, args ...any) error { return usageError(fmt.Errorf(format, args...)) }
+
+// report prints an error of a verb in one line, and returns the exit code.
+func report(w io.Writer, cmd *cobra.Command, err error) int {
+	if err == nil {
+		return exitOK
+	}
+	var e *exit
+	if !errors.As(err, &e) {
+		e = &exit{code: exitError, err: err}
+		if errors.Is(err, client.ErrNoAuth) || errors.Is(err, client.ErrAuthFailed) {
+			e.code = exitDenied
+		}
+	}
+	if e.err != nil {
+		fmt.Fprintf(w, "%s: %v\n", cmd.CommandPath(), oneLine(err))
+	}
+	return e.code
+}
+
+// oneLine joins the lines of a joined error.
+func oneLine(err error) string {
+	return strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; ")
+}
+
+// noArgs and exactArgs check the number of arguments behind the flags.
+func noArgs(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usagef("unexpected argument %q", args[0])
+	}
+	return nil
+}
+
+func exactArgs(names ...string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		switch {
+		case len(args) < len(names):
+			return usagef("%s is missing", names[len(args)])
+		case len(args) > len(names):
+			return usagef("unexpected argument %q", args[len(names)])
+		}
+		return nil
+	}
+}
+
+// parent returns a verb that only has verbs below it.
+func parent(use, short string, verbs ...*cobra.Command) *cobra.Command {
+	p := &cobra.Command{Use: use, Short: short, Args: cobra.ArbitraryArgs, RunE: needVerb}
+	p.AddCommand(verbs...)
+	return p
+}
+
+// needVerb is what a command does that only has verbs below it: it tells which.
+func needVerb(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 && !cmd.HasParent() {
+		_, err := io.WriteString(cmd.ErrOrStderr(), helpText(cmd))
+		return &exit{code: exitUsage, err: err}
+	}
+	var names []string
+	for _, v := range cmd.Commands() {
+		if v.IsAvailableCommand() {
+			names = append(names, v.Name())
+		}
+	}
+	if cmd.HasParent() {
+		last := len(names) - 1
+		want := strings.Join(names[:last], ", ") + " or " + names[last]
+		if len(args) == 0 {
+			return usagef("want %s", want)
+		}
+		return usagef("%q: want %s", args[0], want)
+	}
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		return usagef("unknown verb %q; did you mean %s? docent help lists all", args[0], strings.Join(near, " or "))
+	}
+	return usagef("unknown verb %q; docent help lists them", args[0])
+}
+
+func exitCodesTopic() *cobra.Command {
+	return &cobra.Command{Use: "exit-codes", Short: "what the exit codes mean", Long: `What docent's exit codes mean. A verb that runs a child passes on the child's
+own code, and 128+N if signal N ended it.
+
+    0  done
+    1  it failed while it ran
+    2  docent serve could not begin
+   64  the command line is wrong
+   69  no server could be reached within --connect
+   75  not had within --wait, or somebody else was first: try again later
+   76  what was held was lost while the child ran, and the child was stopped
+   77  an ACL or the authentication refuses it
+  126  the child cannot be executed
+  127  the child's program is not there
+
+Batch systems requeue on 75. A server or network that fails later than at the
+start is waited for, as long as --wait or --timeout allow.`}
+}

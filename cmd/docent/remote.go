@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/docent-io/docent/client"
+)
+
+// sharedFlag annotates the flags that are explained once for all verbs.
+const sharedFlag = "docent-shared"
+
+// remote is how a verb reaches an ensemble: flags, which come before the environment.
+type remote struct {
+	getenv           func(string) string
+	stderr           *cobra.Command
+	dsn, id          string
+	auth, ca         string
+	cert, key        string
+	connect, session time.Duration
+	verbose          bool
+}
+
+// addRemote gives a verb the flags that say how to reach an ensemble.
+func addRemote(cmd *cobra.Command, e env) *remote {
+	r := &remote{getenv: e.getenv, stderr: cmd}
+	fs := cmd.Flags()
+	fs.StringVar(&r.dsn, "dsn", "", "`URL` of the ensemble; or DOCENT_DSN")
+	fs.DurationVar(&r.connect, "connect", 10*time.Second, "how long to try to reach a server")
+	fs.DurationVar(&r.session, "session", 0, "session timeout to ask for (default: the URL's, or 10s)")
+	fs.StringVar(&r.id, "id", "", "who this is; or DOCENT_IDENTITY (default: the batch job, the pod, or host:pid)")
+	fs.StringVar(&r.auth, "auth", "", "`USER:PASSWORD` of the scheme digest; or DOCENT_AUTH")
+	fs.StringVar(&r.ca, "ca", "", "`file` with the authorities of the servers' certificates; or DOCENT_CA")
+	fs.StringVar(&r.cert, "cert", "", "`file` with the certificate to show to servers; or DOCENT_CERT")
+	fs.StringVar(&r.key, "key", "", "`file` with the key of --cert; or DOCENT_KEY")
+	fs.BoolVar(&r.verbose, "verbose", false, "tell on stderr how the connection fares")
+	for _, name := range []string{"dsn", "connect", "session", "id", "auth", "ca", "cert", "key", "verbose"} {
+		fs.Lookup(name).Annotations = map[string][]string{sharedFlag: {"connecting"}}
+	}
+	return r
+}
+
+func connectingTopic() *cobra.Command {
+	return &cobra.Command{Use: "connecting", Short: "how verbs find the ensemble, and who they are", Long: `How verbs find the ensemble, and who they are. A flag comes before the variable.
+
+  --dsn URL, DOCENT_DSN   zk://HOST:PORT,HOST:PORT/CHROOT?session=30s, or zks://
+                          with TLS (default zk://127.0.0.1:2181)
+  --connect DURATION      how long to try to reach a server (default 10s); then
+                          the exit code is 69
+  --session DURATION      session timeout to ask for (default the URL's, or 10s)
+  --id WHO, DOCENT_IDENTITY
+                          who this is, for those who ask who holds (default the
+                          SLURM or PBS job, the Kubernetes pod, or host:pid)
+  --auth USER:PASSWORD, DOCENT_AUTH
+                          authentication of the scheme digest
+  --ca, --cert, --key FILE, DOCENT_CA, DOCENT_CERT, DOCENT_KEY
+                          the servers' authorities, and what to show them
+  --verbose               tell on stderr how the connection fares`}
+}
+
+// config returns the client's configuration.
+func (r *remote) config() (client.Config, error) {
+	flags := map[string]string{"DOCENT_DSN": r.dsn, "DOCENT_IDENTITY": r.id, "DOCENT_AUTH": r.auth, "DOCENT_CA": r.ca, "DOCENT_CERT": r.cert, "DOCENT_KEY": r.key}
+	cfg, err := client.FromLookup(func(name string) string {
+		if v := flags[name]; v != "" {
+			return v
+		}
+		return r.getenv(name)
+	})
+	if err != nil {
+		return cfg, usageError(err)
+	}
+	switch {
+	case r.session < 0 || r.session > 0 && r.session < time.Millisecond:
+		return cfg, usagef("--session %v: want at least 1ms", r.session)
+	case r.connect <= 0:
+		return cfg, usagef("--connect %v: want more than nothing", r.connect)
+	case r.session > 0:
+		cfg.SessionTimeout = r.session
+	}
+	if r.verbose {
+		cfg.Logger = slog.New(slog.NewTextHandler(r.stderr.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	return cfg, nil
+}
+
+// dial returns a client with a live session, or an error with the exit code for it.
+func (r *remote) dial(ctx context.Context) (*client.Client, error) {
+	cfg, err := r.config()
+	if err != nil {
+		return nil, err
+	}
+	return r.dialConfig(ctx, cfg)
+}
+
+func (r *remote) dialConfig(ctx context.Context, cfg client.Config) (*client.Client, error) {
+	within, cancel := context.WithTimeoutCause(ctx, r.connect, fmt.Errorf("no server reached within %v", r.connect))
+	defer cancel()
+	c, err := client.Dial(within, cfg)
+	switch {
+	case err == nil:
+		return c, nil
+	case errors.Is(err, client.ErrAuthFailed), errors.Is(err, client.ErrNoAuth):
+		return nil, &exit{code: exitDenied, err: err}
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	}
+	return nil, &exit{code: exitUnreachable, err: err}
+}
+
+// timeLimit bounds all that a verb does; zero does not.
+type timeLimit time.Duration
+
+// addTimeout gives a verb --timeout, which bounds all it does.
+func addTimeout(cmd *cobra.Command) *timeLimit {
+	l := new(timeLimit)
+	cmd.Flags().DurationVar((*time.Duration)(l), "timeout", 30*time.Second, "how long it may take in all, 0: no limit")
+	return l
+}
+
+// bound returns the context of a verb. What exceeds it is a server that does not answer, for the verb waits for nothing else.
+func (l *timeLimit) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	d := time.Duration(*l)
+	if d <= 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeoutCause(ctx, d, &exit{code: exitUnreachable, err: fmt.Errorf("no answer within %v", d)})
+}
