@@ -65,7 +65,8 @@ var mayImport = map[string][]string{
 	"server":                       {"server/internal", "internal/wire", "internal/zpath"},
 	"server/internal":              {"server/internal", "internal/wire", "internal/zpath"},
 	"server/servertest":            {"server", "client", "internal/wire", "internal/testkit"},
-	"cmd":                          {"client", "recipes", "lock", "leader", "barrier", "rendezvous", "groups", "config", "server"},
+	"cmd":                          {"client", "recipes", "lock", "leader", "barrier", "rendezvous", "groups", "config", "server", "cmd"},
+	"cmd/docent/internal":          {"client", "internal/wire", "internal/zpath", "cmd/docent/internal"},
 	"examples":                     {"client", "recipes", "lock", "leader", "barrier", "rendezvous", "groups", "config", "server"},
 }
 
