@@ -59,7 +59,7 @@ func report(w io.Writer, cmd *cobra.Command, err error) int {
 		}
 	}
 	if e.err != nil {
-		fmt.Fprintf(w, "%s: %v\n", cmd.CommandPath(), oneLine(err))
+		fmt.Fprintf(w, "%s: %v\n", cmd.CommandPath(), printable(oneLine(err)))
 	}
 	return e.code
 }
