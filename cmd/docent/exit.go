@@ -48,20 +48,24 @@ func usagef(format string, args ...any) error { return usageError(fmt.Errorf(for
 
 // report prints an error of a verb in one line, and returns the exit code.
 func report(w io.Writer, cmd *cobra.Command, err error) int {
-	if err == nil {
-		return exitOK
-	}
-	var e *exit
-	if !errors.As(err, &e) {
-		e = &exit{code: exitError, err: err}
-		if errors.Is(err, client.ErrNoAuth) || errors.Is(err, client.ErrAuthFailed) {
-			e.code = exitDenied
-		}
-	}
-	if e.err != nil {
+	if e := (*exit)(nil); err != nil && (!errors.As(err, &e) || e.err != nil) {
 		fmt.Fprintf(w, "%s: %v\n", cmd.CommandPath(), printable(oneLine(err)))
 	}
-	return e.code
+	return exitCode(err)
+}
+
+// exitCode is the exit code that an error of a verb leads to.
+func exitCode(err error) int {
+	var e *exit
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &e):
+		return e.code
+	case errors.Is(err, client.ErrNoAuth), errors.Is(err, client.ErrAuthFailed):
+		return exitDenied
+	}
+	return exitError
 }
 
 // oneLine joins the lines of a joined error.

@@ -2,6 +2,6 @@ package main
 
 import "github.com/spf13/cobra"
 
-func meetingVerbs(env) []*cobra.Command {
-	return nil
+func meetingVerbs(e env) []*cobra.Command {
+	return []*cobra.Command{rendezvousVerb(e)}
 }
