@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"math"
+	"net"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"github.com/docent-io/docent/client"
 	"github.com/docent-io/docent/config"
@@ -117,6 +119,125 @@ func TestCounter_C6_AddsExactlyOnce(t *testing.T) {
 	srv.Inject(servertest.DropReply("create", 1), servertest.DropReply("create", 3))
 	all.Wait()
 	wantCount(ctx, t, config.NewCounter(srv.Dial(t), counter, nil), adders*adds)
+}
+
+// crowd is twenty who add to the counter, a thousand times in all each time they are let. A few do so at the same time:
+// if all did, nineteen of twenty attempts would come too late.
+type crowd struct {
+	counters []*config.Counter
+	added    int64
+}
+
+const together = 4
+
+func newCrowd(t *testing.T, srv *servertest.Server) *crowd {
+	w := new(crowd)
+	for range 20 {
+		w.counters = append(w.counters, config.NewCounter(srv.Dial(t), counter, nil))
+	}
+	return w
+}
+
+func (w *crowd) add(ctx context.Context, t *testing.T) {
+	var all sync.WaitGroup
+	turns := make(chan struct{}, together)
+	for _, k := range w.counters {
+		all.Go(func() {
+			for range 1000 / len(w.counters) {
+				turns <- struct{}{}
+				if _, err := k.Add(ctx, 1); err != nil {
+					t.Error(err)
+				}
+				<-turns
+			}
+		})
+	}
+	all.Wait()
+	w.added += 1000
+}
+
+// RECIPES.md 2.12: each time the one whose request or reply was lost connects again, others have added a thousand times.
+// It adds once all the same; only where its session has ended by then it may say that it does not know.
+func TestCounter_C6_ThousandAddsDuringEachReconnect(t *testing.T) {
+	drop := func(k servertest.Kind, op string, n int) servertest.Fault {
+		return servertest.Fault{Kind: k, Op: op, N: n}
+	}
+	for what, story := range map[string]struct {
+		faults     []servertest.Fault
+		reconnects int
+		expire     bool // the session, when the first reconnect is due
+		unsure     bool // Add does not know,
+		counted    bool // and this is how it is
+	}{
+		"reply":               {faults: []servertest.Fault{drop(servertest.ReplyDropped, "multi", 1)}, reconnects: 1},
+		"request":             {faults: []servertest.Fault{drop(servertest.RequestDropped, "multi", 1)}, reconnects: 1},
+		"late":                {faults: []servertest.Fault{drop(servertest.CommittedLate, "multi", 1)}, reconnects: 1},
+		"reply of the marker": {faults: []servertest.Fault{drop(servertest.ReplyDropped, "create", 1)}, reconnects: 1},
+		"reply and look": {faults: []servertest.Fault{
+			drop(servertest.ReplyDropped, "multi", 1), drop(servertest.ReplyDropped, "getData", 2),
+			drop(servertest.RequestDropped, "getData", 3),
+		}, reconnects: 3},
+		"two requests and a reply": {faults: []servertest.Fault{
+			drop(servertest.RequestDropped, "multi", 1), drop(servertest.RequestDropped, "multi", 1), // one after the other
+			drop(servertest.ReplyDropped, "multi", 3),
+		}, reconnects: 3},
+		"reply and session": {
+			faults: []servertest.Fault{drop(servertest.ReplyDropped, "multi", 1)}, reconnects: 1, expire: true, unsure: true, counted: true,
+		},
+		"request and session": {
+			faults: []servertest.Fault{drop(servertest.RequestDropped, "multi", 1)}, reconnects: 1, expire: true, unsure: true,
+		},
+		"reply of a read, and session": {
+			faults: []servertest.Fault{drop(servertest.ReplyDropped, "getData", 1)}, reconnects: 1, expire: true,
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				srv, ctx := servertest.New(t, servertest.NoSockets()), context.Background()
+				others := newCrowd(t, srv)
+				reconnects, expire := -1, int64(0)
+				c := srv.Dial(t, func(cfg *client.Config) {
+					cfg.DialContext = func(dialing context.Context, network, addr string) (net.Conn, error) {
+						if reconnects++; reconnects > 0 {
+							others.add(ctx, t)
+						}
+						if expire != 0 {
+							must(t, srv.Server().ExpireSession(ctx, expire))
+							expire = 0
+						}
+						return srv.DialContext(dialing, network, addr)
+					}
+				})
+				k := config.NewCounter(c, counter, nil)
+				_, err := k.Add(ctx, 1) // makes the counter
+				must(t, err)
+				must(t, k.Close(ctx))
+				s, err := c.Session(ctx)
+				must(t, err)
+				if story.expire {
+					expire = s.ID()
+				}
+				for i := range story.faults {
+					story.faults[i].Session = s.ID()
+				}
+				srv.Inject(story.faults...)
+				mine := int64(1)
+				switch _, err := k.Add(ctx, 1); {
+				case err == nil && !story.unsure, story.unsure && story.counted && errors.Is(err, client.ErrMaybeApplied):
+					mine++
+				case story.unsure && errors.Is(err, client.ErrMaybeApplied):
+				default:
+					t.Errorf("Add = %v", err)
+				}
+				_, err = k.Add(ctx, 1) // as if nothing had been, and connected for sure
+				must(t, err)
+				if reconnects < story.reconnects {
+					t.Errorf("%d reconnects, want %d", reconnects, story.reconnects)
+				}
+				wantCount(ctx, t, k, others.added+mine+1)
+			})
+		})
+	}
 }
 
 func TestCounterOutlivesItsSession(t *testing.T) {
