@@ -29,6 +29,7 @@ type Directory struct {
 	ready    bool       // shown is complete, as of synced
 	synced   time.Time
 	held     int
+	known    int // nodes, whether shown or not
 	bad      map[string]error
 	over     error         // why there will be no more changes
 	news     chan struct{} // closed and replaced when any of this changes

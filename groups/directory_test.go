@@ -45,6 +45,40 @@ func TestDiscover(t *testing.T) {
 	}
 }
 
+// Who gets no instance is told why, as it is.
+func TestPickSaysWhyThereIsNone(t *testing.T) {
+	srv, ctx := servertest.New(t), testContext(t)
+	c := srv.Dial(t)
+	d := discover(ctx, t, srv.Dial(t), groups.Select("flavor=slurm"), groups.WithQuarantine(time.Hour))
+	told := func(want string) {
+		t.Helper()
+		testkit.Eventually(t, "pick appmgr: no instance: "+want, func() bool {
+			_, err := d.Pick(ctx, groups.RoundRobin())
+			return errors.Is(err, groups.ErrNoInstance) && err.Error() == "pick appmgr: no instance: "+want
+		})
+	}
+	told("none is registered")
+	other := manager("am-0", 1)
+	other.Flavor = "aws"
+	register(ctx, t, c, other)
+	told("none of 1 is selected")
+	_, err := c.Create(ctx, "/svc/appmgr/junk", []byte("{"))
+	must(t, err)
+	told("none of 2 is selected, 1 of which cannot be read")
+	r1, r2 := register(ctx, t, c, manager("am-1", 1)), register(ctx, t, c, manager("am-2", 2))
+	must(t, r1.Drain(ctx))
+	testkit.Eventually(t, "both, one of them draining", func() bool {
+		all := d.All()
+		return len(all) == 2 && all[0].Status == groups.Draining
+	})
+	p, err := d.Pick(ctx, groups.RoundRobin())
+	must(t, err)
+	p.Done(errors.New("connection refused"))
+	told("2 selected, 1 up, every one of which failed lately")
+	must(t, r2.Drain(ctx))
+	told("2 selected, none is up")
+}
+
 func TestDiscoverSelects(t *testing.T) {
 	srv, ctx := servertest.New(t), testContext(t)
 	c := srv.Dial(t)
@@ -310,7 +344,7 @@ func TestPick_D4_FailuresAreLeftAlone(t *testing.T) {
 	last, err := d.Pick(ctx, groups.RoundRobin())
 	must(t, err)
 	last.Done(errors.New("connection refused"))
-	if _, err := d.Pick(ctx, groups.Random()); !errors.Is(err, groups.ErrNoInstance) || !strings.Contains(err.Error(), "2 are up") {
+	if _, err := d.Pick(ctx, groups.Random()); !errors.Is(err, groups.ErrNoInstance) || !strings.Contains(err.Error(), "2 up, every one of which failed lately") {
 		t.Errorf("Pick = %v", err)
 	}
 	must(t, r.Close())

@@ -97,7 +97,7 @@ func (d *Directory) show(entries map[string]*entry, shown []*entry, held int) {
 	if !slices.Equal(d.shown, shown) {
 		d.shown = shown
 	}
-	d.ready, d.synced, d.held, d.bad = true, time.Now(), held, bad
+	d.ready, d.synced, d.held, d.known, d.bad = true, time.Now(), held, len(entries), bad
 	d.q.keep(alive)
 	d.announce()
 }

@@ -106,12 +106,28 @@ func (d *Directory) choice(now time.Time) (c Choice, lives []life, news <-chan s
 		c.Instances, c.InFlight, lives = append(c.Instances, e.in), append(c.InFlight, d.inFlight[l]), append(lives, l)
 	}
 	if len(lives) == 0 {
-		err = fmt.Errorf("pick %s: %w: of %d selected %d are up, all of which failed lately", d.service, ErrNoInstance, len(d.shown), up)
+		err = fmt.Errorf("pick %s: %w: %s", d.service, ErrNoInstance, d.whyNone(up))
 		return c, nil, d.news, retry, err
 	}
 	c.Turn = d.turn
 	d.turn++
 	return c, lives, d.news, retry, nil
+}
+
+// whyNone says why there is nothing to choose from, where up of those that are shown are up. The caller holds the lock.
+func (d *Directory) whyNone(up int) string {
+	switch selected := len(d.shown); {
+	case selected == 0 && d.known == 0:
+		return "none is registered"
+	case selected == 0 && len(d.bad) == 0:
+		return fmt.Sprintf("none of %d is selected", d.known)
+	case selected == 0:
+		return fmt.Sprintf("none of %d is selected, %d of which cannot be read", d.known, len(d.bad))
+	case up == 0:
+		return fmt.Sprintf("%d selected, none is up", selected)
+	default:
+		return fmt.Sprintf("%d selected, %d up, every one of which failed lately", selected, up)
+	}
 }
 
 // Addr is the address of the instance: host:port.
