@@ -11,6 +11,7 @@
 //	/jobs/7/step/g3/m/5e0c…-host:17-0000000000    a member, ephemeral, in the order of coming
 //	/jobs/7/step/g3/m/91fb…-host:23-0000000001    another
 //	/jobs/7/step/g3/ready                who is in: written in the transaction that started the generation
+//	/jobs/7/step/g3/late                 who came and gave up before that, for those who ask why (see [Look])
 //	/jobs/7/step/g3/done/0000000001      the second has left properly
 //
 // # Guarantees

@@ -27,6 +27,7 @@ func (d *Double) enter(ctx context.Context, s *client.Session) (*Member, error) 
 	frozen, err := e.await(ctx)
 	if err != nil {
 		// We give up, unless the barrier has started meanwhile: then we are in it, or learn that we are not.
+		e.note(s.Context())
 		withdrawn, cleanup := e.withdraw()
 		if withdrawn || cleanup != nil {
 			return nil, errors.Join(err, cleanup)

@@ -208,6 +208,7 @@ func (d *Double) clear(ctx context.Context, s *client.Session, gen int) {
 		}
 		clearDir(ctx, s, d.members(old)) // before ready: whoever waits for a ready that is gone finds its directory gone
 		_ = s.Delete(ctx, d.ready(old), -1)
+		_ = s.Delete(ctx, d.late(old), -1)
 		clearDir(ctx, s, d.done(old)) // after ready: see report
 		_ = s.Delete(ctx, d.generation(old), -1)
 	}
