@@ -548,3 +548,30 @@ func ExampleRun() {
 	// writing
 	// <nil>
 }
+
+// Who only tries leaves no candidate behind, and leads when nobody else does (E6).
+func TestTryCampaign(t *testing.T) {
+	srv := servertest.New(t)
+	a, b := srv.Dial(t), srv.Dial(t)
+	ctx := t.Context()
+	first, err := leader.TryCampaign(ctx, a, "/lead")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := leader.TryCampaign(ctx, b, "/lead"); !errors.Is(err, recipes.ErrBusy) {
+		t.Errorf("TryCampaign beside a leader: %v", err)
+	}
+	if all, err := leader.Candidates(ctx, b, "/lead"); err != nil || len(all) != 1 {
+		t.Errorf("candidates: %v, %v; want one", all, err)
+	}
+	if err := first.Resign(ctx); err != nil {
+		t.Fatal(err)
+	}
+	second, err := leader.TryCampaign(ctx, b, "/lead")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if second.Token() <= first.Token() {
+		t.Errorf("token %d after %d", second.Token(), first.Token())
+	}
+}

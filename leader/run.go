@@ -76,7 +76,7 @@ func Run(ctx context.Context, c *client.Client, path string, fn func(context.Con
 
 // once is one candidacy and, if it succeeds, one term.
 func (opt *options) once(ctx context.Context, c *client.Client, path string, fn func(context.Context, *Term) error) (again bool, err error) {
-	term, err := opt.campaign(ctx, c, path)
+	term, err := opt.campaign(ctx, c, path, (*recipes.Ticket).Wait)
 	if err != nil {
 		return passes(err), err
 	}

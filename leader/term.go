@@ -58,10 +58,16 @@ type Term struct {
 // when ctx or the session ends first, or somebody deletes the candidate's node, and leaves nothing behind then. Call
 // Publish to let observers know, and Resign at the end. [Run] is all of this in a loop.
 func Campaign(ctx context.Context, c *client.Client, path string, o ...Option) (*Term, error) {
-	return newOptions(o).campaign(ctx, c, path)
+	return newOptions(o).campaign(ctx, c, path, (*recipes.Ticket).Wait)
 }
 
-func (opt *options) campaign(ctx context.Context, c *client.Client, path string) (*Term, error) {
+// TryCampaign is [Campaign] without waiting: when somebody else leads or is a candidate already, it leaves the line again
+// and fails with an error that matches recipes.ErrBusy.
+func TryCampaign(ctx context.Context, c *client.Client, path string, o ...Option) (*Term, error) {
+	return newOptions(o).campaign(ctx, c, path, (*recipes.Ticket).Try)
+}
+
+func (opt *options) campaign(ctx context.Context, c *client.Client, path string, win func(*recipes.Ticket, context.Context) (*recipes.Hold, error)) (*Term, error) {
 	t := &Term{profile: profile{ID: c.Identity(), Addr: opt.addr, PID: os.Getpid()}}
 	data, err := json.Marshal(t.profile)
 	if err != nil {
@@ -73,7 +79,7 @@ func (opt *options) campaign(ctx context.Context, c *client.Client, path string)
 	}
 	ticket, err := opt.layout.lineAt(path).Draw(ctx, s, data)
 	if err == nil {
-		t.hold, err = ticket.Wait(ctx)
+		t.hold, err = win(ticket, ctx)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("campaign at %s: %w", path, err)

@@ -74,7 +74,7 @@ func helpFlags(w io.Writer, cmd *cobra.Command) {
 	shared := false
 	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
 		switch {
-		case f.Hidden || f.Name == "help" || f.Name == "version":
+		case f.Hidden || f.Name == "help" || f.Name == "version" && !cmd.HasParent():
 		case f.Annotations[sharedFlag] != nil:
 			shared = true
 		default:

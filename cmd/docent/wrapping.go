@@ -2,6 +2,6 @@ package main
 
 import "github.com/spf13/cobra"
 
-func wrappingVerbs(env) []*cobra.Command {
-	return nil
+func wrappingVerbs(e env) []*cobra.Command {
+	return []*cobra.Command{lockVerb(e), semVerb(e), electVerb(e), onceVerb(e)}
 }

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// emptyAssignment is a name that is set to nothing within a script: tok=$DOCENT_TOKEN, in double quotes, comes to that.
+var emptyAssignment = regexp.MustCompile(`(^|[\s;&|("'])(-{0,2}[A-Za-z_][A-Za-z0-9_-]*)=(["']{2})?([\s;&|)]|$)`)
+
+// emptyExpansion tells what in a command line looks as if the shell before us had expanded a variable that is set for the
+// child only, and was empty there; or as if nobody were to expand it.
+func emptyExpansion(argv []string, getenv func(string) string) string {
+	const hint = "DOCENT_TOKEN and its like are set for the command only: put them in single quotes, for a shell of its own (sh -c '...')"
+	shell := isShell(argv)
+	for i, arg := range argv[1:] {
+		for _, name := range onlyChild {
+			if !shell && (strings.Contains(arg, "$"+name) || strings.Contains(arg, "${"+name)) {
+				return fmt.Sprintf("%q: there is no shell to expand it; %s", arg, hint)
+			}
+		}
+		if strings.Contains(arg, "DOCENT_") {
+			return "" // who writes one in quotes knows
+		}
+		switch {
+		case arg == "":
+			return fmt.Sprintf("argument %d of the command is empty; %s", i+1, hint)
+		case shell || strings.HasSuffix(arg, "="):
+			if m := emptyAssignment.FindStringSubmatch(arg); m != nil && m[2] != "IFS" {
+				return fmt.Sprintf("%q is set to nothing; %s", m[2], hint)
+			}
+		}
+	}
+	return ""
+}
+
+// isShell tells whether a command is a script given to a shell.
+func isShell(argv []string) bool {
+	shells := []string{"sh", "bash", "dash", "ash", "ksh", "zsh", "busybox", "env", "ssh", "srun"}
+	return slices.Contains(shells, path.Base(argv[0])) && len(argv) > 2
+}
+
+// checkPath refuses a path with an empty name, as jobs/$JOB/step has when JOB is not set.
+func checkPath(arg string) error {
+	trimmed := strings.TrimPrefix(arg, "/")
+	switch {
+	case trimmed == "":
+		return usagef("path %q: want the name of a node", arg)
+	case slices.Contains(strings.Split(trimmed, "/"), ""):
+		return usagef("path %q has an empty name: is a variable in it not set?", arg)
+	}
+	return nil
+}
