@@ -19,6 +19,7 @@ type env struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	getenv         func(string) string
+	attached       *attachment // of a verb that is given in a shell: it has a connection already
 }
 
 func main() {

@@ -24,7 +24,7 @@ type output struct {
 func addOutput(cmd *cobra.Command) *output {
 	o := &output{}
 	cmd.Flags().BoolVar(&o.json, "json", false, "print JSON")
-	cmd.Flags().StringVar(&o.format, "format", "", "print each through a Go `TEMPLATE`, as '{{.Host}}:{{.Port}}'")
+	cmd.Flags().StringVar(&o.format, "format", "", "print each through a Go `TEMPLATE`, as '{{.Path}}'")
 	return o
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -24,11 +25,23 @@ type remote struct {
 	cert, key        string
 	connect, session time.Duration
 	verbose          bool
+	attached         *attachment
+}
+
+// attachment is what a verb works on that is given in a shell.
+type attachment struct {
+	c   *client.Client
+	cwd string // what relative paths are below
+	// more reads a line of input that belongs to a verb; io.EOF means that there is none.
+	more func(prompt string) (string, error)
 }
 
 // addRemote gives a verb the flags that say how to reach an ensemble.
 func addRemote(cmd *cobra.Command, e env) *remote {
-	r := &remote{getenv: e.getenv, stderr: cmd}
+	r := &remote{getenv: e.getenv, stderr: cmd, attached: e.attached}
+	if r.attached != nil {
+		return r
+	}
 	fs := cmd.Flags()
 	fs.StringVar(&r.dsn, "dsn", "", "`URL` of the ensemble; or DOCENT_DSN")
 	fs.DurationVar(&r.connect, "connect", 10*time.Second, "how long to try to reach a server")
@@ -113,6 +126,61 @@ func (r *remote) dialConfig(ctx context.Context, cfg client.Config) (*client.Cli
 	return nil, &exit{code: exitUnreachable, err: err}
 }
 
+// run is a verb's work: f with a client and a context that limit bounds.
+func (r *remote) run(cmd *cobra.Command, limit *timeLimit, f func(ctx context.Context, c *client.Client) error) error {
+	ctx, cancel := limit.bound(cmd.Context())
+	defer cancel()
+	return r.use(ctx, func(c *client.Client) error { return f(ctx, c) })
+}
+
+// use calls f with a client: that of the shell, or one of its own that is closed behind it. What f fails with is said in
+// the words of somebody at a terminal.
+func (r *remote) use(ctx context.Context, f func(c *client.Client) error) error {
+	if r.attached != nil {
+		return inWords(ctx, f(r.attached.c))
+	}
+	c, err := r.dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Close() // that no server confirms the end of the session is no failure of what was done in it
+	return inWords(ctx, f(c))
+}
+
+// inWords leaves the protocol's name of the operation and the number of the session out of an error. It knows the exit
+// codes of a time limit and of a version that was not the node's.
+func inWords(ctx context.Context, err error) error {
+	var op *client.OpError
+	if said := (*refusal)(nil); errors.As(err, &said) {
+		return err
+	}
+	if errors.As(err, &op) {
+		maybe := ""
+		if op.MaybeApplied {
+			maybe = "; it may have been applied"
+		}
+		if limit := (*exit)(nil); ctx.Err() != nil && errors.As(context.Cause(ctx), &limit) {
+			return &exit{code: limit.code, err: fmt.Errorf("%w%s", limit.err, maybe)}
+		}
+		if err == error(op) {
+			err = &refusal{op, strings.TrimPrefix(op.Path+": ", ": ") + op.Err.Error() + maybe}
+		}
+	}
+	if errors.Is(err, client.ErrBadVersion) {
+		return &exit{code: exitTemporary, err: err}
+	}
+	return err
+}
+
+// refusal is an OpError in other words.
+type refusal struct {
+	*client.OpError
+	text string
+}
+
+func (r *refusal) Error() string { return r.text }
+func (r *refusal) Unwrap() error { return r.OpError }
+
 // timeLimit bounds all that a verb does; zero does not.
 type timeLimit time.Duration
 
@@ -130,4 +198,15 @@ func (l *timeLimit) bound(ctx context.Context) (context.Context, context.CancelF
 		return context.WithCancel(ctx)
 	}
 	return context.WithTimeoutCause(ctx, d, &exit{code: exitUnreachable, err: fmt.Errorf("no answer within %v", d)})
+}
+
+// patience bounds what takes long as a whole by the time that passes between two calls of alive.
+func (l *timeLimit) patience(parent context.Context) (ctx context.Context, alive func(), cancel context.CancelFunc) {
+	d := time.Duration(*l)
+	ctx, cancelCause := context.WithCancelCause(parent)
+	if d <= 0 {
+		return ctx, func() {}, func() { cancelCause(nil) }
+	}
+	timer := time.AfterFunc(d, func() { cancelCause(&exit{code: exitUnreachable, err: fmt.Errorf("no answer within %v", d)}) })
+	return ctx, func() { timer.Reset(d) }, func() { timer.Stop(); cancelCause(nil) }
 }
