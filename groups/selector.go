@@ -132,7 +132,7 @@ func (p *parser) value() (string, error) {
 	if p.expr[p.pos] == '"' {
 		quoted, err := strconv.QuotedPrefix(p.expr[p.pos:])
 		if err != nil {
-			return "", p.fail(p.pos, "this quoted value does not end")
+			return "", p.badQuote()
 		}
 		p.pos += len(quoted)
 		return strconv.Unquote(quoted)
@@ -145,6 +145,22 @@ func (p *parser) value() (string, error) {
 		p.pos++
 	}
 	return strings.TrimRight(p.expr[start:p.pos], " \t"), nil
+}
+
+// badQuote says what is wrong with the quoted value that begins here.
+func (p *parser) badQuote() error {
+	for rest := p.expr[p.pos+1:]; rest != ""; {
+		at := len(p.expr) - len(rest)
+		_, _, tail, err := strconv.UnquoteChar(rest, '"')
+		switch {
+		case rest[0] == '\n':
+			return p.fail(at, `a line break is written \n`)
+		case err != nil && len(rest) > 1:
+			return p.fail(at, `a quoted value has no such escape: a backslash is written \\`)
+		}
+		rest = tail // empty after a backslash that ends the selection
+	}
+	return p.fail(p.pos, "this quoted value does not end")
 }
 
 // compile makes the term that compares field with value, as the kind of the field asks.

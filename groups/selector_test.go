@@ -84,6 +84,13 @@ func TestSelectErrors(t *testing.T) {
 		{"meta.=x", 5, "the name"},
 		{"meta.cores>many", 11, "not a number"},
 		{`flavor="slurm`, 7, "does not end"},
+		{`flavor="slurm\`, 7, "does not end"},
+		{`flavor="slurm\"`, 7, "does not end"},
+		{`meta.dir="C:\jobs", load<1`, 12, "no such escape"},
+		{"meta.note=\"two\nlines\"", 14, "line break"},
+		{"version=>1.5", 8, "quoted"},
+		{"flavor!slurm", 6, "one of ="},
+		{"flavör=slurm", 0, "no field"},
 		{`flavor="slurm" aws`, 15, "a comma"},
 		{"flavor=a=b", 8, "quoted"},
 	} {
