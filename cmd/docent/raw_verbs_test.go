@@ -17,21 +17,21 @@ import (
 	"github.com/docent-io/docent/server/servertest"
 )
 
-// result is what a command line came to.
-type result struct {
+// callResult is what a command line came to.
+type callResult struct {
 	code           int
 	stdout, stderr string
 }
 
 // call runs a command line in this process, against the ensemble at dsn.
-func call(t testing.TB, dsn, stdin string, args ...string) result {
+func call(t testing.TB, dsn, stdin string, args ...string) callResult {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	e := env{args: args, stdin: strings.NewReader(stdin), stdout: &stdout, stderr: &stderr, getenv: func(name string) string {
 		return map[string]string{"DOCENT_DSN": dsn}[name]
 	}}
 	code := run(t.Context(), e)
-	return result{code, stdout.String(), stderr.String()}
+	return callResult{code, stdout.String(), stderr.String()}
 }
 
 // must calls what has to succeed, in silence on stderr, and returns stdout.
@@ -116,7 +116,7 @@ func TestRaw_CommandLines(t *testing.T) {
 		{"PATH is missing", "watch"}, {"--wait 1s", "watch a --wait 1s"}, {"ENTRY is missing", "acl set a"}, {"want digest, get or set", "acl"},
 		{"SCHEME:ID:PERMISSIONS", "acl set a world:anyone:xyz"}, {"USER:PASSWORD", "acl digest ann"}, {"unexpected argument", "txn a"},
 		{"DSN", "get a --dsn http://x"}, {"unknown key", "get a --dsn zk://a?x=1"}, {"--connect 0s", "get a --connect 0s"}, {"--session", "get a --session -1s"},
-		{"DOCENT_CA", "get a --dsn zks://127.0.0.1:1 --ca /no/such"}, {"DOCENT_CERT", "get a --dsn zks://127.0.0.1:1 --cert /no/such"},
+		{"DOCENT_CA", "get a --dsn zks://127.0.0.1:1 --tls-ca /no/such"}, {"DOCENT_CERT", "get a --dsn zks://127.0.0.1:1 --tls-cert /no/such"},
 	} {
 		fails(t, dsn, "", 64, x.want, strings.Fields(x.args)...)
 	}

@@ -48,11 +48,11 @@ func addRemote(cmd *cobra.Command, e env) *remote {
 	fs.DurationVar(&r.session, "session", 0, "session timeout to ask for (default: the URL's, or 10s)")
 	fs.StringVar(&r.id, "id", "", "who this is; or DOCENT_IDENTITY (default: the batch job, the pod, or host:pid)")
 	fs.StringVar(&r.auth, "auth", "", "`USER:PASSWORD` of the scheme digest; or DOCENT_AUTH")
-	fs.StringVar(&r.ca, "ca", "", "`file` with the authorities of the servers' certificates; or DOCENT_CA")
-	fs.StringVar(&r.cert, "cert", "", "`file` with the certificate to show to servers; or DOCENT_CERT")
-	fs.StringVar(&r.key, "key", "", "`file` with the key of --cert; or DOCENT_KEY")
+	fs.StringVar(&r.ca, "tls-ca", "", "`file` with the authorities of the servers' certificates; or DOCENT_CA")
+	fs.StringVar(&r.cert, "tls-cert", "", "`file` with the certificate to show to servers; or DOCENT_CERT")
+	fs.StringVar(&r.key, "tls-key", "", "`file` with the key of --tls-cert; or DOCENT_KEY")
 	fs.BoolVar(&r.verbose, "verbose", false, "tell on stderr how the connection fares")
-	for _, name := range []string{"dsn", "connect", "session", "id", "auth", "ca", "cert", "key", "verbose"} {
+	for _, name := range []string{"dsn", "connect", "session", "id", "auth", "tls-ca", "tls-cert", "tls-key", "verbose"} {
 		fs.Lookup(name).Annotations = map[string][]string{sharedFlag: {"connecting"}}
 	}
 	return r
@@ -71,7 +71,7 @@ func connectingTopic() *cobra.Command {
                           SLURM or PBS job, the Kubernetes pod, or host:pid)
   --auth USER:PASSWORD, DOCENT_AUTH
                           authentication of the scheme digest
-  --ca, --cert, --key FILE, DOCENT_CA, DOCENT_CERT, DOCENT_KEY
+  --tls-ca, --tls-cert, --tls-key FILE, DOCENT_CA, DOCENT_CERT, DOCENT_KEY
                           the servers' authorities, and what to show them
   --verbose               tell on stderr how the connection fares`}
 }
