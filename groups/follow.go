@@ -77,7 +77,7 @@ func readEntries(snap recipes.Snapshot, dir string, before map[string]*entry) ma
 func newEntry(name string, node client.Node) *entry {
 	e := &entry{id: name, mzxid: node.Stat.Mzxid}
 	e.in, e.err = instanceCodec{}.Decode(node.Data)
-	e.in.Epoch = uint64(node.Stat.Czxid)
+	e.in.Epoch, e.in.Session = uint64(node.Stat.Czxid), node.Stat.EphemeralOwner
 	return e
 }
 

@@ -31,6 +31,7 @@ type Instance struct {
 
 	Registered time.Time // when it registered, by its own clock; set by Register
 	Epoch      uint64    // czxid of its node: tells two lives of one ID apart; set by a Directory
+	Session    int64     // that the node belongs to, as Session.ID; set by a Directory
 }
 
 // Addr returns host:port, or [host]:port for an IPv6 address.

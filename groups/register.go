@@ -49,6 +49,7 @@ func Register(ctx context.Context, c *client.Client, in Instance, o ...Option) (
 	}
 	r := &Registration{in: in, every: opts.reportEvery, closed: make(chan struct{})}
 	r.p = recipes.NewPresence(c, zpath.Join(zpath.Join(opts.base, in.Service), in.ID), data)
+	r.p.OnDrift(r.heed)
 	if err := r.p.Ready(ctx); err != nil {
 		return nil, fmt.Errorf("register %s: %w", in.Service, errors.Join(err, r.p.Close(ctx)))
 	}

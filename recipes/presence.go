@@ -29,6 +29,7 @@ type Presence struct {
 
 	mu    sync.Mutex      // guards what follows, up to news
 	want  wish            // gen counts Set
+	drift func([]byte)    // see OnDrift; may be nil
 	shown int             // the gen that the node shows; −1 when it is not there
 	here  context.Context // of this appearance of the node
 	leave context.CancelCauseFunc
@@ -39,6 +40,8 @@ type Presence struct {
 	// Of run alone, and of Close after it:
 	s    *client.Session // the session on which the node may be ours; nil if it is not
 	mine map[int64]bool  // our sessions so far, whose nodes are left-overs
+	seen []byte          // the data we wrote that the node was seen to have
+	sent []byte          // those we tried to write last
 }
 
 // NewPresence begins to keep an ephemeral node with data at path, making missing parents as containers. It goes on,
@@ -79,6 +82,15 @@ func (p *Presence) Set(ctx context.Context, data []byte) error {
 	default:
 	}
 	return p.await(ctx, gen)
+}
+
+// OnDrift has f told what somebody else has made of the node's data, before the data last set are put back: f may call
+// Set, to meet a wish that is in them. One goroutine calls it, which must not be kept waiting. Call OnDrift right after
+// NewPresence.
+func (p *Presence) OnDrift(f func(data []byte)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.drift = f
 }
 
 // Context is that of the present appearance of the node: it ends when the node's session ends, when somebody deletes the
@@ -164,7 +176,8 @@ func (p *Presence) keep(ctx context.Context, s *client.Session) error {
 			}
 			pause, last = min(max(2*pause, firstPause), lastPause), time.Now()
 			p.s = s // from here on there may be a node of ours
-			_, err := s.Create(ctx, p.path, p.wanted().data, client.Ephemeral(), client.Parents())
+			p.sent = p.wanted().data
+			_, err := s.Create(ctx, p.path, p.sent, client.Ephemeral(), client.Parents())
 			if err != nil && !lookAgain(err) {
 				if code := client.Code(0); errors.As(err, &code) {
 					p.s = nil // refused
@@ -192,7 +205,6 @@ func (p *Presence) keep(ctx context.Context, s *client.Session) error {
 
 // compare reads the node, acts if it is not as it should be, and returns a watch that fires when there is more to do.
 func (p *Presence) compare(ctx context.Context, s *client.Session) (*client.Watch, error) {
-	want := p.wanted()
 	node, w, err := s.GetW(ctx, p.path)
 	if err != nil {
 		if errors.Is(err, client.ErrNoNode) {
@@ -204,11 +216,14 @@ func (p *Presence) compare(ctx context.Context, s *client.Session) (*client.Watc
 	switch owner := node.Stat.EphemeralOwner; {
 	case owner == s.ID():
 		p.s = s
+		p.heed(node.Data)
+		want := p.wanted()
 		if bytes.Equal(node.Data, want.data) {
 			p.present(s, want.gen)
 			break
 		}
 		p.present(s, -1)
+		p.sent = want.data
 		_, err = s.Set(ctx, p.path, want.data, node.Stat.Version)
 	case p.mine[owner]: // of a session of ours that is over, and would take it along some day (CURATOR-154, -258)
 		err = s.Delete(ctx, p.path, node.Stat.Version)
@@ -221,6 +236,20 @@ func (p *Presence) compare(ctx context.Context, s *client.Session) (*client.Watc
 		return nil, err
 	}
 	return w, nil // what we changed has made it fire, or will
+}
+
+// heed tells OnDrift's f of data that are not ours. Ours are also those that a Set has made old meanwhile.
+func (p *Presence) heed(data []byte) {
+	if bytes.Equal(data, p.seen) || bytes.Equal(data, p.sent) {
+		p.seen = data
+		return
+	}
+	p.mu.Lock()
+	drift := p.drift
+	p.mu.Unlock()
+	if drift != nil {
+		drift(data)
+	}
 }
 
 // lookAgain holds for errors after which only another look tells how things are.

@@ -183,3 +183,32 @@ func TestPresence_ClosedClient(t *testing.T) {
 		t.Errorf("Set = %v", err)
 	}
 }
+
+// OnDrift is told of what strangers write, and of nothing that the presence wrote itself.
+func TestPresence_OnDrift(t *testing.T) {
+	testkit.CheckLeaks(t)
+	srv := servertest.New(t)
+	c, other := srv.Dial(t), srv.Dial(t)
+	p := recipes.NewPresence(c, "/here/me", []byte("a"))
+	p.OnDrift(func(data []byte) {
+		if string(data) == "wish" {
+			over, cancel := context.WithCancel(context.Background())
+			cancel()
+			_ = p.Set(over, []byte("granted"))
+		} else if string(data) != "drifted" {
+			t.Errorf("told of %q", data)
+		}
+	})
+	for i := range 100 {
+		if err := p.Set(within(t, soon), fmt.Append(nil, i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set(t, other, "/here/me", "drifted")
+	waitFor(t, other, "/here/me", "99")
+	set(t, other, "/here/me", "wish")
+	waitFor(t, other, "/here/me", "granted")
+	if err := p.Close(within(t, soon)); err != nil {
+		t.Fatal(err)
+	}
+}
