@@ -66,7 +66,7 @@ var mayImport = map[string][]string{
 	"server":                        {"server/internal", "internal/wire", "internal/zpath"},
 	"server/internal":               {"server/internal", "internal/wire", "internal/zpath"},
 	"server/servertest":             {"server", "client", "internal/wire", "internal/testkit"},
-	"cmd":                           {"client", "recipes", "lock", "leader", "barrier", "rendezvous", "groups", "config", "server", "cmd"},
+	"cmd":                           {"internal/zpath", "client", "recipes", "lock", "leader", "barrier", "rendezvous", "groups", "config", "server", "cmd"},
 	"cmd/docent/internal":           {"client", "internal/wire", "internal/zpath", "cmd/docent/internal"},
 	"examples":                      {"client", "recipes", "lock", "leader", "barrier", "rendezvous", "groups", "config", "server"},
 }
@@ -186,7 +186,7 @@ func TestRecipesFiles(t *testing.T) {
 func TestTopLevel(t *testing.T) {
 	want := []string{
 		"server", "client", "recipes", "leader", "lock", "barrier", "rendezvous", "groups", "config", "examples", "cmd", "internal", "docs",
-		"README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "Makefile", "doc.go", "layout_test.go", "go.mod", "go.sum", "bin", "dist",
+		"README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "Makefile", "doc.go", "layout_test.go", "docs_test.go", "go.mod", "go.sum", "bin", "dist",
 	}
 	entries, err := os.ReadDir(".")
 	if err != nil {
@@ -199,24 +199,25 @@ func TestTopLevel(t *testing.T) {
 	}
 }
 
-// R-17: the Go programs in README.md compile.
+// R-17: the Go programs on pages compile.
 func TestReadmeCompiles(t *testing.T) {
-	text, err := os.ReadFile("README.md")
-	if err != nil {
-		t.Fatal(err)
+	n := 0
+	for _, page := range pages(t) {
+		for _, m := range fenced.FindAllStringSubmatch(readFile(t, page), -1) {
+			if m[1] != "go" || !strings.HasPrefix(m[2], "package main") {
+				continue
+			}
+			n++
+			file := filepath.Join(t.TempDir(), "main.go")
+			if err := os.WriteFile(file, []byte(m[2]), 0o666); err != nil {
+				t.Fatal(err)
+			}
+			if out, err := exec.Command("go", "vet", file).CombinedOutput(); err != nil {
+				t.Errorf("a program of %s: %v\n%s", page, err, out)
+			}
+		}
 	}
-	blocks := strings.Split(string(text), "```go\n")[1:]
-	if len(blocks) == 0 {
+	if n == 0 {
 		t.Fatal("README.md has no Go program")
-	}
-	for i, b := range blocks {
-		code, _, _ := strings.Cut(b, "```")
-		file := filepath.Join(t.TempDir(), "main.go")
-		if err := os.WriteFile(file, []byte(code), 0o666); err != nil {
-			t.Fatal(err)
-		}
-		if out, err := exec.Command("go", "vet", file).CombinedOutput(); err != nil {
-			t.Errorf("program %d of README.md: %v\n%s", i+1, err, out)
-		}
 	}
 }
