@@ -279,6 +279,7 @@ func (s *side) describe(q request, h wire.ReplyHeader, dec *wire.Reader) (text s
 		return fmt.Sprintf("%s %s", buffer(data), stat())
 	case wire.OpGetACL:
 		list := dec.ACLs()
+		slices.SortFunc(list, func(a, b wire.ACL) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) }) // auth became ids in any order
 		return fmt.Sprintf("%v %s", list, stat())
 	case wire.OpGetChildren, wire.OpGetEphemerals:
 		return names()
