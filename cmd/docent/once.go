@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/docent-io/docent/client"
 	"github.com/docent-io/docent/lock"
@@ -40,15 +39,14 @@ SLURM or PBS job, also requeued) or array (all tasks of an array).`,
 		},
 	}
 	w := newWrap(cmd, e)
-	key := onceKey(cmd)
+	key := cmd.Flags().String("key", "", "what is done, as `PATH`")
 	ttl := cmd.Flags().Duration("ttl", 0, "for how long it counts as done")
 	scope := cmd.Flags().String("scope", scopeCall, "`who` is one: call, job or array")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		key := key.String()
-		if w.remote.key = ""; key == "" {
+		if *key == "" {
 			return usagef("--key is missing: is a variable in it not set?")
 		}
-		path, err := wrapPath(onceDir + key)
+		path, err := wrapPath(onceDir + *key)
 		if err != nil {
 			return err
 		}
@@ -75,13 +73,6 @@ SLURM or PBS job, also requeued) or array (all tasks of an array).`,
 		})
 	}
 	return cmd
-}
-
-// onceKey makes --key mean what is done, and not the key of a certificate, which is left to DOCENT_KEY.
-func onceKey(cmd *cobra.Command) pflag.Value {
-	f := cmd.Flags().Lookup("key")
-	f.Usage, f.Annotations = "what is done, as `PATH`", nil
-	return f.Value
 }
 
 // Who counts as one, of those who ask.
