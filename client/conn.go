@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"encoding/binary"
 	"fmt"
-	"io"
 	"math"
 	"net"
 	"sync"
@@ -19,35 +18,52 @@ const (
 	keepBuffer = 1 << 20 // larger send buffers are given back
 )
 
-// conn is one connection of a session: a queue in front of a writer, and a reader that gives answers back in order.
+// conn is one connection of a session: a queue in front of a writer, and a reader that gives answers back in order. A
+// call that is alone needs neither; see lone.go.
 type conn struct {
 	nc       net.Conn
-	br       *bufio.Reader
 	s        *session
 	addr     string
 	readOnly bool
 	heard    atomic.Int64  // when bytes came last, on the core's clock
 	wake     chan struct{} // of one: there is something to write
-	lot      []*call       // the reader's: calls sent, answered up to next
-	next     int
+	back     chan struct{} // of one: the reader has to read again
+	open     atomic.Int32  // calls that have no answer yet
+	direct   *tryWriter    // writes without waiting, or nil
 
-	mu     sync.Mutex      // guards the rest
-	out    []byte          // frames that the writer has not taken yet
-	queued []*call         // whose requests are in out
-	sent   []*call         // taken by the writer, not yet by the reader
-	pings  []time.Duration // when the pings in flight were put into out
-	xid    int32
-	over   bool // nothing is taken any more
+	deadlines bool // it knows read deadlines
+
+	// whose turn it is to read
+	br   *bufio.Reader
+	lot  []*call // calls sent, answered up to next
+	next int
+	long []byte // what has come of a frame that does not fit into br
+	want int    // its length, or 0
+
+	mu      sync.Mutex      // guards the rest
+	out     []byte          // frames that nobody has taken to write yet
+	spare   []byte          // to swap for out, when a caller writes
+	queued  []*call         // whose requests are in out
+	sent    []*call         // taken by the writer, not yet by the reader
+	pings   []time.Duration // when the pings in flight were put into out
+	xid     int32
+	over    bool // nothing is taken any more
+	writing bool // somebody does, and looks for more afterwards
+	reading role
+	recall  bool  // the caller who reads is to give that back
+	lone    int   // flights in a row that found nothing else open
+	failure error // of the caller who read, for the reader
 }
 
 func newConn(nc net.Conn, addr string) *conn {
-	c := &conn{nc: nc, addr: addr, wake: make(chan struct{}, 1)}
+	c := &conn{nc: nc, addr: addr, wake: make(chan struct{}, 1), back: make(chan struct{}, 1), direct: newTryWriter(nc)}
 	c.br = bufio.NewReaderSize(nc, readBuffer)
+	c.deadlines = nc.SetReadDeadline(time.Time{}) == nil
 	return c
 }
 
 // enqueue puts the calls into the send queue, next to each other. It reports false, and has taken nothing, if the
-// connection is over; a request that is too large for the server is an error.
+// connection is over; a request that is too large for the server is an error. Nobody may wait for them: see send.
 func (c *conn) enqueue(calls ...*call) (bool, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -62,8 +78,18 @@ func (c *conn) enqueueLast(k *call) (bool, error) {
 	return c.put([]*call{k})
 }
 
-// put is enqueue for a caller who holds mu.
+// put is enqueue for who holds mu: the writer writes them, the reader reads their answers.
 func (c *conn) put(calls []*call) (bool, error) {
+	taken, err := c.number(calls)
+	if taken && err == nil {
+		c.signal()
+		c.readAgain()
+	}
+	return taken, err
+}
+
+// number encodes the calls behind what is queued. The caller holds mu.
+func (c *conn) number(calls []*call) (bool, error) {
 	if c.over {
 		return false, nil
 	}
@@ -82,7 +108,7 @@ func (c *conn) put(calls []*call) (bool, error) {
 		k.owners.Add(1)
 	}
 	c.queued = append(c.queued, calls...)
-	c.signal()
+	c.open.Add(int32(len(calls)))
 	return true, nil
 }
 
@@ -122,7 +148,7 @@ func (c *conn) writeLoop(stop <-chan struct{}) error {
 			return nil
 		case <-c.wake:
 		}
-		for buf = c.take(buf); len(buf) > 0; buf = c.take(buf) {
+		for buf = c.take(buf, false); len(buf) > 0; buf = c.take(buf, true) {
 			if _, err := c.nc.Write(buf); err != nil {
 				return err
 			}
@@ -130,13 +156,24 @@ func (c *conn) writeLoop(stop <-chan struct{}) error {
 	}
 }
 
-// take swaps the queue for an empty buffer. From here on its calls count as sent.
-func (c *conn) take(empty []byte) []byte {
+// take swaps the queue for an empty buffer. From here on its calls count as sent. It returns nothing while a caller
+// writes, who wakes the writer then; on is for the writer, when it has written and goes on.
+func (c *conn) take(empty []byte, on bool) []byte {
 	if cap(empty) > keepBuffer {
 		empty = nil
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.writing && !on {
+		return empty[:0]
+	}
+	full := c.swap(empty)
+	c.writing = len(full) > 0
+	return full
+}
+
+// swap is take for who holds mu.
+func (c *conn) swap(empty []byte) []byte {
 	if len(c.out) == 0 {
 		return empty[:0]
 	}
@@ -155,18 +192,32 @@ func (c *conn) take(empty []byte) []byte {
 // readLoop handles one frame after the other until the connection fails.
 func (c *conn) readLoop() error {
 	for {
-		frame, err := c.readFrame()
-		if err != nil {
+		if err := c.readOne(); err != nil {
 			return err
 		}
-		if err := c.handle(frame); err != nil {
-			return err
+		if c.rests() {
+			if err := c.standBy(); err != nil {
+				return err
+			}
 		}
 	}
 }
 
-// readFrame returns the next frame, which is valid until the next call.
+// readOne handles the next frame. It is for whose turn it is to read.
+func (c *conn) readOne() error {
+	frame, err := c.readFrame()
+	if err != nil {
+		return err
+	}
+	return c.handle(frame)
+}
+
+// readFrame returns the next frame, which is valid until the next call. When reading fails for a deadline, it can go on
+// later: nothing that has come is lost.
 func (c *conn) readFrame() ([]byte, error) {
+	if c.want > 0 {
+		return c.readLong()
+	}
 	if c.br.Buffered() < 4 {
 		if _, err := c.br.Peek(4); err != nil {
 			return nil, err
@@ -178,33 +229,35 @@ func (c *conn) readFrame() ([]byte, error) {
 	if n < 0 || n > c.s.core.cfg.MaxReply {
 		return nil, fmt.Errorf("%w: a frame of %d bytes", ErrProtocol, n)
 	}
-	if _, err := c.br.Discard(4); err != nil {
-		return nil, err
+	if 4+n > c.br.Size() {
+		_, _ = c.br.Discard(4) // they are there
+		c.want = n
+		return c.readLong()
 	}
-	if n > c.br.Size() {
-		return c.readLong(n)
-	}
-	frame, err := c.br.Peek(n)
+	frame, err := c.br.Peek(4 + n)
 	if err != nil {
 		return nil, err
 	}
-	_, err = c.br.Discard(n) // its bytes stay until the next read
-	return frame, err
+	_, err = c.br.Discard(4 + n) // its bytes stay until the next read
+	return frame[4:], err
 }
 
 // readLong reads a frame that does not fit into the buffer, growing as it comes: the length is only a claim. It tells
 // on the way that the server is alive.
-func (c *conn) readLong(n int) ([]byte, error) {
-	var frame []byte
-	for len(frame) < n {
-		part := min(n-len(frame), max(readBuffer, len(frame)))
-		have := len(frame)
-		frame = append(frame, make([]byte, part)...)
-		if _, err := io.ReadFull(c.br, frame[have:]); err != nil {
+func (c *conn) readLong() ([]byte, error) {
+	for len(c.long) < c.want {
+		have := len(c.long)
+		part := min(c.want-have, max(readBuffer, have))
+		c.long = append(c.long, make([]byte, part)...)
+		n, err := c.br.Read(c.long[have:])
+		c.long = c.long[:have+n]
+		if err != nil {
 			return nil, err
 		}
 		c.heard.Store(int64(c.s.core.clock.now()))
 	}
+	frame := c.long
+	c.long, c.want = nil, 0
 	return frame, nil
 }
 
@@ -284,6 +337,7 @@ func (c *conn) answer(k *call, h wire.ReplyHeader, r *wire.Reader) error {
 	}
 	c.lot[c.next] = nil
 	c.next++
+	c.open.Add(-1)
 	if h.Zxid > 0 {
 		c.s.see(h.Zxid)
 	}
@@ -315,9 +369,5 @@ func (c *conn) stop() {
 	}
 }
 
-// inFlight counts the requests not answered yet, roughly: those the reader has taken in a lot count as answered.
-func (c *conn) inFlight() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.queued) + len(c.sent)
-}
+// inFlight counts the requests not answered yet.
+func (c *conn) inFlight() int { return int(c.open.Load()) }

@@ -60,7 +60,7 @@ var (
 func (c *core) tend(s *session, cn *conn, failed <-chan error, better <-chan host) (prefer host, why error) {
 	granted := s.granted()
 	every, patience := max(granted/6, time.Millisecond), c.cfg.readTimeout(granted)
-	nextPing := c.clock.now() + every
+	nextPing := c.clock.now() + every - early(time.Now(), every)
 	timer := time.NewTimer(min(every, patience))
 	defer timer.Stop()
 	for {
@@ -83,10 +83,17 @@ func (c *core) tend(s *session, cn *conn, failed <-chan error, better <-chan hos
 		}
 		if now >= nextPing {
 			cn.ping(now)
-			nextPing = now + every
+			nextPing = now + every - early(time.Now(), every)
 		}
 		timer.Reset(min(nextPing-now, left))
 	}
+}
+
+// early is by how much the next ping is sent before every has passed: so much that it goes out at a multiple of a 64th of
+// that by the wall clock. So the pings of many sessions, of this process and others, go out together, and wake those who
+// send and answer them a few times in a second instead of once each, which is what idle sessions cost most.
+func early(now time.Time, every time.Duration) time.Duration {
+	return time.Duration(now.Add(every).UnixNano()) % max(every/64, 1)
 }
 
 // farewell closes a session that has ended here on the server, too. Requests sent before it are still answered.

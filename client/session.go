@@ -173,9 +173,12 @@ func (s *session) run(ctx context.Context, calls ...*call) {
 	for len(calls) > 0 {
 		c, err := s.connection(ctx)
 		if err == nil {
-			var taken bool
-			if taken, err = c.enqueue(calls...); !taken {
+			var taken, lead bool
+			if taken, lead, err = c.send(calls); !taken {
 				continue // it ended just now; the session is without a connection for a moment
+			}
+			if lead {
+				c.read(calls[len(calls)-1])
 			}
 		}
 		if err != nil {
