@@ -29,6 +29,7 @@ type conn struct {
 	srv    *Server
 	nc     net.Conn // replaced by a TLS connection at most once, before anything is written
 	br     *intake
+	quiet  quiet
 	remote string
 	opened time.Time
 	secure bool // it came to the port for TLS only
@@ -61,7 +62,7 @@ type conn struct {
 }
 
 func newConn(s *Server, nc net.Conn, secure bool) *conn {
-	c := &conn{srv: s, nc: nc, secure: secure, br: newIntake(nc), remote: nc.RemoteAddr().String(), opened: time.Now(),
+	c := &conn{srv: s, nc: nc, secure: secure, br: newIntake(nc), quiet: newQuiet(nc), remote: nc.RemoteAddr().String(), opened: time.Now(),
 		wake: make(chan struct{}, 1), done: make(chan struct{})}
 	c.below.L = &c.mu
 	ids := []wire.ID{{Scheme: "ip", ID: host(nc.RemoteAddr())}}
@@ -134,6 +135,11 @@ func (c *conn) readLoop() error {
 	for {
 		if err := c.awaitNext(); err != nil {
 			return err
+		}
+		if c.takePings() > 0 {
+			if err := c.throttle(); err != nil {
+				return err
+			}
 		}
 		frame, err := c.readFrame()
 		if err != nil {

@@ -274,7 +274,7 @@ func (t *toucher) touch(ctx context.Context, slots []*slot) (left []*slot) {
 			}
 		default:
 			s.confirm()
-			s.conn.signal()
+			s.conn.flushOrSignal()
 		}
 	}
 	return left

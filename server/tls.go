@@ -161,7 +161,7 @@ func (c *conn) startTLS() error {
 	c.mu.Lock() // close may be setting a deadline
 	c.nc = tc
 	c.mu.Unlock()
-	c.br = newIntake(tc)
+	c.br, c.quiet = newIntake(tc), quiet{}
 	if certs := tc.ConnectionState().VerifiedChains; len(certs) > 0 {
 		c.addID(wire.ID{Scheme: "x509", ID: certs[0][0].Subject.String()})
 	}
