@@ -78,9 +78,10 @@ func (s *Server) member(id uint64) (Member, bool) {
 	return Member{}, false
 }
 
+// observes tells whether this server has no vote: as an observer, or since a client's reconfiguration has let it go.
 func (s *Server) observes() bool {
 	m, ok := s.member(s.cfg.ID)
-	return ok && m.Observer
+	return !ok || m.Observer
 }
 
 // roles counts the members by role.

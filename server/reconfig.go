@@ -88,38 +88,27 @@ func (s *Server) reconfigure(ctx context.Context, req *wire.ReconfigRequest, ids
 	case slices.ContainsFunc(want, func(m Member) bool { return m.ID > maxID }): // here, for to ZooKeeper it is no error
 		return nil, none, fmt.Errorf("numbers go up to %d: %w", maxID, wire.ErrBadArguments)
 	}
-	stays := slices.ContainsFunc(want, func(m Member) bool { return m.ID == s.cfg.ID })
 	if now, err = s.change(ctx, now, want); err != nil {
 		return nil, none, err
 	}
-	data, stat, err := s.publishNow(ctx, now, lines)
-	if err == nil && !stays { // the list is written without us, for afterwards nobody would tell us that it was
-		_, err = s.replica.RemoveMember(ctx, s.cfg.ID)
-		err = reconfigError(err)
-	}
-	return data, stat, err
+	return s.publishNow(ctx, now, lines)
 }
 
 // change makes the members those wanted: first who is new, then who changes, then who goes, so that the ensemble is never
-// smaller than it has to be. It returns the members then, and leaves out this server if it is to go, which is up to the caller.
+// smaller than it has to be. It returns the members then. Who goes is retired, not removed: as with ZooKeeper it goes on
+// serving its clients, perhaps the very one that asks, until it is stopped.
 func (s *Server) change(ctx context.Context, now, want []Member) ([]Member, error) {
 	find := func(list []Member, id uint64) int {
 		return slices.IndexFunc(list, func(m Member) bool { return m.ID == id })
 	}
-	add := func(m Member) error {
-		// Like ZooKeeper we take a server that is yet to be started.
-		peers, err := s.replica.AddMember(ctx, replica.Peer(m), true)
+	done := func(peers []replica.Peer, err error) error {
 		if err == nil {
 			now = membersOf(peers)
 		}
 		return err
 	}
-	remove := func(id uint64) error {
-		peers, err := s.replica.RemoveMember(ctx, id)
-		if err == nil {
-			now = membersOf(peers)
-		}
-		return err
+	add := func(m Member) error {
+		return done(s.replica.AddMember(ctx, replica.Peer(m), true)) // like ZooKeeper we take one that is yet to be started
 	}
 	before := now
 	for _, m := range want {
@@ -135,7 +124,7 @@ func (s *Server) change(ctx context.Context, now, want []Member) ([]Member, erro
 			continue
 		}
 		if before[i].Addr != m.Addr {
-			if err := remove(m.ID); err != nil {
+			if err := done(s.replica.RemoveMember(ctx, m.ID)); err != nil {
 				return nil, reconfigError(err)
 			}
 		}
@@ -144,13 +133,13 @@ func (s *Server) change(ctx context.Context, now, want []Member) ([]Member, erro
 		}
 	}
 	for _, m := range before {
-		if find(want, m.ID) < 0 && m.ID != s.cfg.ID {
-			if err := remove(m.ID); err != nil {
+		if find(want, m.ID) < 0 {
+			if err := done(s.replica.RetireMember(ctx, m.ID)); err != nil {
 				return nil, reconfigError(err)
 			}
 		}
 	}
-	return slices.DeleteFunc(now, func(m Member) bool { return find(want, m.ID) < 0 }), nil
+	return now, nil
 }
 
 // reconfigError gives an error the code that the protocol has for it.

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -97,10 +98,12 @@ func TestReconfig(t *testing.T) {
 		t.Errorf("after the whole list: %q, want %q", list, whole)
 	}
 	r.want(wire.OK, wire.OpCreate, createBody("/after", "", 0))
-	// The leader of old goes on, without serving, and comes back.
-	testkit.Eventually(t, "it knows that it was removed", func() bool { return len(lead.Members()) == 0 })
-	if got := word(t, lead, "ruok") + word(t, lead, "isro"); got != "imoknull" {
-		t.Errorf("a removed server: %q", got)
+	// The leader of old goes on, without a vote and in no list, and comes back.
+	testkit.Eventually(t, "it knows that it has no vote", func() bool { return !isMember(lead, lead.ID()) })
+	ready(t, lead)
+	connect(t, lead).want(wire.OK, wire.OpSetData, setBody("/after", "w", -1))
+	if got := word(t, lead, "ruok") + word(t, lead, "isro"); got != "imokrw" || !strings.Contains(word(t, lead, "srvr"), "Mode: observer") {
+		t.Errorf("a server without a vote: %q, %s", got, word(t, lead, "srvr"))
 	}
 	_, port, _ = strings.Cut(e.peers[lead.ID()], ":")
 	list, _ = r.reconfigure(reconfigBody(fmt.Sprintf("server.%d=%s:%s", lead.ID(), e.peers[lead.ID()], port), "", "", -1))
@@ -111,40 +114,67 @@ func TestReconfig(t *testing.T) {
 	connect(t, lead).want(wire.OK, wire.OpSetData, setBody("/after", "x", -1))
 }
 
-// A server that a client has removed through it still tells so.
+// A server that a client removes through it tells so, and goes on serving that client, which has it added again.
 func TestReconfig_ThroughTheOneThatGoes(t *testing.T) {
 	t.Parallel()
 	e := newEnsemble(t, 3, withReconfig)
-	for id := range e.servers { // one, whichever
-		list, _ := superList(t, e.servers[id], reconfigBody("", fmt.Sprint(id), "", -1))
+	for id, addr := range e.peers { // the leader too, when its turn comes
+		srv, other := e.servers[id], e.servers[1+id%3]
+		r := super(t, srv)
+		list, _ := r.reconfigure(reconfigBody("", fmt.Sprint(id), "", -1))
 		if strings.Count(list, "\n") != 1 || strings.Contains(list, fmt.Sprintf("server.%d=", id)) {
 			t.Errorf("after the leaving of %d: %q", id, list)
 		}
-		testkit.Eventually(t, "it knows that it was removed", func() bool { return len(e.servers[id].Members()) == 0 })
-		other := e.servers[1+id%3]
-		testkit.Eventually(t, "the others know", func() bool {
-			_, stat := connect(t, other).getData("/zookeeper/config", false)
-			return len(other.Members()) == 2 && stat.Version == -1
-		})
+		testkit.Eventually(t, "all know", func() bool { return !isMember(srv, id) && !isMember(other, id) })
+		r.want(wire.OK, wire.OpCreate, createBody(fmt.Sprint("/without-", id), "", 0))
+		r.request(wire.OpPing, nil)
+		r.reply(wire.XidPing)
 		e.configuration(other, other.Members())
-		// And at once again.
-		_, port, _ := strings.Cut(e.peers[id], ":")
-		list, _ = super(t, other).reconfigure(reconfigBody(fmt.Sprintf("server.%d=%s:%s", id, e.peers[id], port), "", "", -1))
+		_, port, _ := strings.Cut(addr, ":")
+		list, _ = r.reconfigure(reconfigBody(fmt.Sprintf("server.%d=%s:%s", id, addr, port), "", "", -1))
 		if strings.Count(list, "participant") != 3 {
 			t.Errorf("after its coming back: %q", list)
 		}
-		return
 	}
 }
 
-// superList reconfigures, and does not look at /zookeeper/config: the server may be none that serves any more.
-func superList(t testing.TB, srv *server.Server, body []byte) (string, int64) {
-	t.Helper()
-	dec := super(t, srv).want(wire.OK, wire.OpReconfig, body)
-	list, _, _ := strings.Cut(string(dec.Buffer()), "\nversion=")
-	var stat wire.Stat
-	stat.Decode(dec)
-	return list, stat.Mzxid
+func isMember(srv *server.Server, id uint64) bool {
+	return slices.ContainsFunc(srv.Members(), func(m server.Member) bool { return m.ID == id })
+}
+
+// A server without a vote that stops is forgotten. Started again it waits, and can be added as it is, or is in nobody's
+// way under another address.
+func TestReconfig_Forgotten(t *testing.T) {
+	t.Parallel()
+	e := newEnsemble(t, 3, withReconfig)
+	lead := e.leader()
+	gone := e.servers[1+lead.ID()%3]
+	r := super(t, lead)
+	r.reconfigure(reconfigBody("", fmt.Sprint(gone.ID()), "", -1))
+	testkit.Eventually(t, "it knows", func() bool { return !isMember(gone, gone.ID()) })
+	if _, err := lead.RemoveMember(t.Context(), gone.ID()); err != nil { // at once, what stopping it does after a while
+		t.Fatal(err)
+	}
+	testkit.Eventually(t, "it waits", func() bool { return len(gone.Members()) == 0 })
+	if got := word(t, gone, "ruok") + word(t, gone, "isro"); got != "imoknull" {
+		t.Errorf("a removed server: %q", got)
+	}
+	addr := e.peers[gone.ID()]
+	_, port, _ := strings.Cut(addr, ":")
+	list, _ := r.reconfigure(reconfigBody(fmt.Sprintf("server.%d=%s:%s", gone.ID(), addr, port), "", "", -1))
+	if strings.Count(list, "participant") != 3 {
+		t.Errorf("after its coming back: %q", list)
+	}
+	ready(t, gone)
+	// Another server may have the place of one that was let go.
+	r.reconfigure(reconfigBody("", fmt.Sprint(gone.ID()), "", -1))
+	if err := gone.Close(); err != nil {
+		t.Fatal(err)
+	}
+	list, _ = r.reconfigure(reconfigBody(fmt.Sprintf("server.9=%s:%s", addr, port), "", "", -1))
+	if !strings.Contains(list, "server.9=") {
+		t.Errorf("after another in its place: %q", list)
+	}
 }
 
 func TestReconfig_Refusals(t *testing.T) {

@@ -11,9 +11,10 @@ import (
 // members is who belongs to the ensemble, as far as this member knows, and what it keeps for each of the others. It is
 // replaced, never changed.
 type members struct {
-	all    []Peer // by id, this member too unless it waits to join
-	voters []uint64
-	others map[uint64]*other
+	all     []Peer // by id, this member too unless it waits to join or is retired
+	retired []Peer
+	voters  []uint64
+	others  map[uint64]*other
 }
 
 // other is what we keep for one other member.
@@ -73,14 +74,15 @@ func (r *Replica) voters() (ids []uint64) {
 // idOf finds a member by its address, ours included. raft may ask before we know more, and about a member whose adding
 // it is just replicating.
 func (r *Replica) idOf(addr raft.ServerAddress) (uint64, bool) {
-	if string(addr) == r.cfg.addr() {
+	want, _ := unmark(addr)
+	if want == r.cfg.addr() {
 		return r.cfg.ID, true
 	}
 	if r.members.Load() == nil {
 		return 0, false
 	}
 	for _, s := range r.configuration() {
-		if s.Address == addr {
+		if have, _ := unmark(s.Address); have == want {
 			return memberID(s.ID), true
 		}
 	}
@@ -93,7 +95,7 @@ func (r *Replica) adopt() {
 	r.mu.Lock()
 	old := r.members.Load()
 	m := r.compose(r.configuration(), old.others)
-	if r.stopping || slices.Equal(m.all, old.all) {
+	if r.stopping || slices.Equal(m.all, old.all) && slices.Equal(m.retired, old.retired) {
 		r.mu.Unlock()
 		return
 	}
@@ -110,7 +112,7 @@ func (r *Replica) adopt() {
 			r.port.drop(id)
 		}
 	}
-	r.log.Info("members", "member", r.cfg.ID, "voters", m.voters, "all", len(m.all))
+	r.log.Info("members", "member", r.cfg.ID, "voters", m.voters, "all", len(m.all), "retired", len(m.retired))
 	r.announce()
 }
 
@@ -118,8 +120,13 @@ func (r *Replica) adopt() {
 func (r *Replica) compose(servers []raft.Server, have map[uint64]*other) *members {
 	m := &members{others: make(map[uint64]*other)}
 	for _, s := range servers {
-		p := Peer{ID: memberID(s.ID), Addr: string(s.Address), Observer: s.Suffrage != raft.Voter}
-		m.all = append(m.all, p)
+		addr, retired := unmark(s.Address)
+		p := Peer{ID: memberID(s.ID), Addr: addr, Observer: s.Suffrage != raft.Voter}
+		if retired {
+			m.retired = append(m.retired, p)
+		} else {
+			m.all = append(m.all, p)
+		}
 		if !p.Observer {
 			m.voters = append(m.voters, p.ID)
 		}

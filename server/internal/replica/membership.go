@@ -33,6 +33,7 @@ type memberVerb string
 const (
 	verbAdd      memberVerb = "add"
 	verbRemove   memberVerb = "remove"
+	verbRetire   memberVerb = "retire"
 	verbTransfer memberVerb = "transfer"
 )
 
@@ -190,18 +191,23 @@ func (r *Replica) carryOut(ctx context.Context, q memberRequest) error {
 	defer r.changing.Unlock()
 	r.adopt()
 	m := r.members.Load()
-	i := slices.IndexFunc(m.all, func(p Peer) bool { return p.ID == q.Peer.ID })
+	same := func(p Peer) bool { return p.ID == q.Peer.ID }
+	i, retired := slices.IndexFunc(m.all, same), slices.ContainsFunc(m.retired, same)
 	switch {
 	case q.Verb == verbAdd && i >= 0:
 		return r.changeRole(ctx, m, m.all[i], q)
 	case q.Verb == verbAdd:
 		return r.add(ctx, m, q)
-	case q.Verb == verbRemove && i < 0 && q.Again:
+	case retired && q.Verb == verbRemove:
+		return r.forget(ctx, q.Peer.ID)
+	case retired && q.Verb == verbRetire && q.Again, q.Verb == verbRemove && i < 0 && q.Again:
 		return nil
 	case i < 0:
 		return because(ErrUnknownMember, "member %d", q.Peer.ID)
 	case q.Verb == verbRemove:
 		return r.remove(ctx, m, m.all[i])
+	case q.Verb == verbRetire:
+		return r.retire(ctx, m, m.all[i])
 	case q.Verb == verbTransfer:
 		return r.handOver(ctx, m.all[i])
 	}
@@ -218,6 +224,12 @@ func (r *Replica) add(ctx context.Context, m *members, q memberRequest) error {
 		if o.Addr == p.Addr {
 			return because(ErrMemberExists, "the address %s is member %d's", p.Addr, o.ID)
 		}
+	}
+	if err := r.clear(ctx, m, p); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(m.retired, func(o Peer) bool { return o.ID == p.ID && o.Addr == p.Addr }) {
+		return r.reactivate(ctx, m, p)
 	}
 	unseen := p.Observer && q.Unseen
 	if !unseen {
@@ -287,10 +299,15 @@ func (r *Replica) changeRole(ctx context.Context, m *members, have Peer, q membe
 		}
 		return r.promote(ctx, p)
 	}
-	if err := r.leave(ctx, m, p.ID); err != nil {
+	return r.demote(ctx, m, p.ID)
+}
+
+// demote makes an observer of a voter.
+func (r *Replica) demote(ctx context.Context, m *members, id uint64) error {
+	if err := r.leave(ctx, m, id); err != nil {
 		return err
 	}
-	return r.reconfigure(ctx, func() raft.IndexFuture { return r.raft.DemoteVoter(serverID(p.ID), 0, raftTimeout) })
+	return r.reconfigure(ctx, func() raft.IndexFuture { return r.raft.DemoteVoter(serverID(id), 0, raftTimeout) })
 }
 
 // remove takes a member out.
@@ -300,7 +317,7 @@ func (r *Replica) remove(ctx context.Context, m *members, p Peer) error {
 			return err
 		}
 	}
-	return r.reconfigure(ctx, func() raft.IndexFuture { return r.raft.RemoveServer(serverID(p.ID), 0, raftTimeout) })
+	return r.forget(ctx, p.ID)
 }
 
 // leave sees to it that the others can do without the vote of a member, and that it does not lead.
@@ -485,6 +502,7 @@ func (r *Replica) leaves() bool {
 func (r *Replica) memberLoop(ctx context.Context) {
 	tick := time.NewTicker(r.cfg.ElectionTimeout) // raft does not tell what a snapshot or an entry not committed brings
 	defer tick.Stop()
+	gone := make(forgetter)
 	for times := 0; ; {
 		r.adopt()
 		if r.view.Load().leader != 0 && r.removed.Swap(false) {
@@ -492,7 +510,8 @@ func (r *Replica) memberLoop(ctx context.Context) {
 		}
 		select {
 		case <-r.fsm.config:
-		case <-tick.C:
+		case now := <-tick.C:
+			gone.look(ctx, r, now)
 			if times++; !r.evicted() {
 				times = 0
 			}

@@ -67,5 +67,6 @@ func (s *streams) Dial(addr raft.ServerAddress, timeout time.Duration) (net.Conn
 	}
 	ctx, cancel := context.WithTimeout(s.port.ctx, timeout)
 	defer cancel()
-	return s.port.dial(ctx, string(addr), id, forRaft)
+	plain, _ := unmark(addr)
+	return s.port.dial(ctx, plain, id, forRaft)
 }
