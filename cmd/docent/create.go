@@ -27,7 +27,7 @@ func createVerb(e env) *cobra.Command {
 		Use:   "create PATH [DATA]",
 		Short: "make a znode, and print its path",
 		Long: `Makes a znode and prints its path. DATA is itself, @FILE, or - for stdin, and
-comes behind -- if it begins with a dash. If a --sequential PATH ends in a slash,
+comes behind -- if it begins with a dash. If a PATH for --sequential ends in /,
 the number is the whole name. An ephemeral node ends with the session, so docent
 has to stay: until a signal, or until the session ends (exit code 76).`,
 		Example: "  docent create /jobs/ @job.json --parents --sequential\n  docent create /up/$HOSTNAME --ephemeral --hold &",
@@ -64,7 +64,7 @@ has to stay: until a signal, or until the session ends (exit code 76).`,
 			}
 			made, err := s.Create(ctx, path, data, options...)
 			if err != nil {
-				return tooLarge(err, data)
+				return err
 			}
 			err = out.one(e.stdout, znode(made), func(w io.Writer) error {
 				_, err := fmt.Fprintln(w, printable(made.Path))

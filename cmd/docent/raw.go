@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -114,14 +113,6 @@ func readData(r io.Reader, name string) ([]byte, error) {
 		return nil, usagef("%s: more than %d MiB, which no node holds", name, maxData>>20)
 	}
 	return b.Bytes(), nil
-}
-
-// tooLarge adds to an error what it probably comes from: a server closes the connection on a request longer than it takes.
-func tooLarge(err error, data []byte) error {
-	if len(data) < 1<<20-1024 || !errors.Is(err, client.ErrMaybeApplied) {
-		return err
-	}
-	return fmt.Errorf("%w: probably too large: %d bytes, where servers take about 1 MiB (docent serve --max-frame)", err, len(data))
 }
 
 // addVersion gives a verb --version.

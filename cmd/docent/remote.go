@@ -162,9 +162,8 @@ func inWords(ctx context.Context, err error) error {
 		if limit := (*exit)(nil); ctx.Err() != nil && errors.As(context.Cause(ctx), &limit) {
 			return &exit{code: limit.code, err: fmt.Errorf("%w%s", limit.err, maybe)}
 		}
-		if err == error(op) {
-			err = &refusal{op, strings.TrimPrefix(op.Path+": ", ": ") + op.Err.Error() + maybe}
-		}
+		words := strings.TrimPrefix(op.Path+": ", ": ") + op.Err.Error() + maybe
+		err = &refusal{err, strings.ReplaceAll(err.Error(), op.Error(), words)}
 	}
 	if errors.Is(err, client.ErrBadVersion) {
 		return &exit{code: exitTemporary, err: err}
@@ -172,14 +171,14 @@ func inWords(ctx context.Context, err error) error {
 	return err
 }
 
-// refusal is an OpError in other words.
+// refusal is an error in other words.
 type refusal struct {
-	*client.OpError
+	err  error
 	text string
 }
 
 func (r *refusal) Error() string { return r.text }
-func (r *refusal) Unwrap() error { return r.OpError }
+func (r *refusal) Unwrap() error { return r.err }
 
 // timeLimit bounds all that a verb does; zero does not.
 type timeLimit time.Duration

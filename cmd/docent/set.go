@@ -36,7 +36,7 @@ or by stdin if it is -. DATA that begin with a dash come behind --. Exits with
 		return r.run(cmd, timeout, func(ctx context.Context, c *client.Client) error {
 			stat, err := c.Set(ctx, path, data, *version)
 			if err != nil {
-				return tooLarge(err, data)
+				return err
 			}
 			return out.one(e.stdout, znode{path, data, stat}, func(w io.Writer) error {
 				if e.attached == nil {
