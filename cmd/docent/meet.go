@@ -62,7 +62,7 @@ func (r *remote) meet(ctx context.Context, f func(ctx context.Context, c *client
 		return err
 	}
 	defer c.Close()
-	return plainly(f(ctx, c))
+	return inWords(ctx, plainly(f(ctx, c)))
 }
 
 // plainly leaves out of an error what it has come through, if at its root is a message of our own.
