@@ -186,7 +186,7 @@ func (e *entry) start(ctx context.Context) (over bool, err error) {
 	dir, n := e.d.members(e.st.Gen), e.d.n
 	for {
 		st, ok, err := e.s.Exists(ctx, dir)
-		if err != nil || !ok || int(st.NumChildren) < n {
+		if err != nil || !ok || int(st.NumChildren) < n || e.early() {
 			return !ok && err == nil, err
 		}
 		names, _, err := e.s.Children(ctx, dir)
@@ -213,6 +213,14 @@ func (e *entry) start(ctx context.Context) (over bool, err error) {
 			return false, err
 		} // else one of them left or died, or we do not know: look again
 	}
+}
+
+// early tells that there were too few when we came. Those who have come since look for themselves: when all come at once,
+// they need not all try to start it.
+func (e *entry) early() bool {
+	_, own := zpath.Split(e.path)
+	p, ok := parsePlace(own)
+	return ok && p.seq >= 0 && int(p.seq) < e.d.n-1
 }
 
 // withdraw takes our node back unless the barrier has started, and tells whether it did. It does not stop before it
