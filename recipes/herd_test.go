@@ -48,6 +48,12 @@ var budgets = []budget{
 	{"release a permit for which ten wait, until the next one holds", cost{12, 2, 5}, (*herd).permit},
 	{"take and release three locks at once", cost{6, 2, 3}, (*herd).three},
 	{"change of the leader among ten candidates, with three observers", cost{16, 2, 10}, (*herd).change},
+	// 5 requests for each member and 2 for the one that starts it.
+	{"enter a barrier of ten: per member", cost{4.1, 1.1, 1}, (*herd).enter},
+	{"leave a barrier of ten: per member", cost{10, 3, 2}, (*herd).leave},
+	{"open a gate at which ten wait: per waiter", cost{1.1, 0.1, 1}, (*herd).gate},
+	{"gather ten workers: per worker, its own requests among them", cost{4, 1, 1}, (*herd).gather},
+	{"post a master for whom ten workers wait: per worker", cost{1, 0.1, 1}, (*herd).post},
 }
 
 // Wake-ups and requests per operation are measured, printed into docs/herd.md (with -update), and kept within bounds.
@@ -95,6 +101,11 @@ node in one flight; releasing it is a third.
 A transaction counts as one write. Of a semaphore the first in the queue alone watches the leases; when it has been
 served, the next one takes its place, which is the rest of what a permit costs. When the leader changes, the next in line
 wakes, says that it leads, and that is told to the observers and to whoever is behind it.
+
+The ten enter the barrier and leave it at the same moment. To enter takes five requests for each of them, and two more for
+the one that starts it; all wake once, when it has started. Of those who leave, only the one that came first wakes as others
+go; the rest wake once, when all have left, and read what became of whom. The writes of it include that the barrier is
+cleared of the generation before. The master that gathers wakes with each worker that comes; no worker wakes for another.
 `
 
 var measured = regexp.MustCompile(`\| [0-9.]+ (\| [0-9.]+)`)
