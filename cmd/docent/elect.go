@@ -20,9 +20,9 @@ func electVerb(e env) *cobra.Command {
 		Use:   "elect PATH -- COMMAND [ARGUMENT...]",
 		Short: "run a command while it leads; or see who does",
 		Long: `Runs a command while it leads at PATH, as docent lock does. With --post, what it
-writes to --ready-fd in lines, as host=n7 port=42, is posted at a rendezvous until
-the lead ends. --observe instead prints who leads, whenever that changes.`,
-		Example: `  docent elect --wait 0 --post jobs/7/meet --ready-fd 3 jobs/7/master -- ./master`,
+writes to --ready-fd in lines, as host=n7 port=42, is posted at a rendezvous
+until the lead ends. --observe instead prints who leads, whenever that changes.`,
+		Example: `  docent elect --wait 0 --post jobs/7/meet --ready-fd 3 jobs/7/lead -- ./master`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if observe, err := cmd.Flags().GetBool("observe"); err != nil || observe {
 				return exactArgs("PATH")(cmd, args)

@@ -37,10 +37,10 @@ func emptyExpansion(argv []string, getenv func(string) string) string {
 	return ""
 }
 
-// isShell tells whether a command is a script given to a shell.
+// isShell tells whether a command comes to a script that is given to a shell: sh -c, if need be behind env, srun and others.
 func isShell(argv []string) bool {
-	shells := []string{"sh", "bash", "dash", "ash", "ksh", "zsh", "busybox", "env", "ssh", "srun"}
-	return slices.Contains(shells, path.Base(argv[0])) && len(argv) > 2
+	shells := []string{"sh", "bash", "dash", "ash", "ksh", "zsh", "ssh", "eval"}
+	return slices.ContainsFunc(argv, func(arg string) bool { return slices.Contains(shells, path.Base(arg)) })
 }
 
 // checkPath refuses a path with an empty name, as jobs/$JOB/step has when JOB is not set.

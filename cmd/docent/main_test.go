@@ -17,6 +17,9 @@ func TestMain(m *testing.M) {
 	if cfg, ok := os.LookupEnv(puppetEnv); ok {
 		os.Exit(puppetMain(cfg))
 	}
+	if cfg, ok := os.LookupEnv(lifeEnv); ok {
+		os.Exit(lifeMain(cfg))
+	}
 	code := m.Run()
 	if dir, _ := built(); dir != "" {
 		os.RemoveAll(dir)

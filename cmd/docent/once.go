@@ -24,10 +24,10 @@ func onceVerb(e env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "once --key KEY --ttl DURATION [-- COMMAND [ARGUMENT...]]",
 		Short: "do something at most once in a while",
-		Long: `Ends with 0, or runs the command, for the first who asks for KEY, and with 75 for
-all others until --ttl is over, by the servers' clock. What fails is not undone.
---scope says who is one and the same: call (each call is another), job (all of a
-SLURM or PBS job, also requeued) or array (all tasks of an array).`,
+		Long: `Ends with 0, or runs the command, for the first who asks for KEY, and with 75
+for all others until --ttl is over, by the servers' clock. What fails is not
+undone. --scope says who is one and the same: call (each call is another), job
+(all of a SLURM or PBS job, also requeued) or array (all tasks of an array).`,
 		Example: `  docent once --key nightly/$(date +%F) --ttl 20h --scope array || exit 0`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			switch dash := cmd.ArgsLenAtDash(); {

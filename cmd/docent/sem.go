@@ -19,13 +19,13 @@ func semVerb(e env) *cobra.Command {
 says, and ends with its exit code. The command finds in its environment
 DOCENT_SLOT, the number of its permit from 0, which nobody else has meanwhile
 (all of several in DOCENT_SLOTS, as 0,3), DOCENT_TOKEN and DOCENT_LOCK.`,
-		Example: `  docent sem --permits 8 --wait 4h seats/matlab -- sh -c 'run seat$DOCENT_SLOT.lic'`,
+		Example: `  docent sem --permits 8 --wait 4h seats/sim -- sh -c 'run seat$DOCENT_SLOT.lic'`,
 		Args:    wrapArgs("PATH"),
 	}
 	w := newWrap(cmd, e)
-	permits := cmd.Flags().Int("permits", 0, "how many there are, the same for all; 0: as somebody has set")
+	permits := cmd.Flags().Int("permits", 0, "how many there are; 0: as somebody has set")
 	weight := cmd.Flags().Int("weight", 1, "how many to take")
-	w.addWait("how long to wait, 0: not at all; then 75 (default: for ever)")
+	w.addWait("how long to wait, 0: not; then 75 (default: for ever)")
 	note := cmd.Flags().String("note", "", "`text` beside our identity, for who asks who has them")
 	w.addLoss()
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

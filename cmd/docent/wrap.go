@@ -63,8 +63,8 @@ func (w *wrap) addWait(what string) { w.wait = addPatience(w.cmd, what) }
 // addLoss gives the verb the flags that say what happens to the child when what is held is lost.
 func (w *wrap) addLoss() {
 	fs := w.cmd.Flags()
-	fs.DurationVar(&w.grace, "grace", 0, "time for the child between TERM and KILL when it is lost (default a sixth of the session timeout)")
-	fs.StringVar(&w.onLost, "on-lost", onLostTerm, "`what` to do then: term (TERM, KILL), kill (KILL), ignore")
+	fs.DurationVar(&w.grace, "grace", 0, "time from TERM to KILL (default a sixth of the session timeout)")
+	fs.StringVar(&w.onLost, "on-lost", onLostTerm, "`what` to do when it is lost: term (TERM, KILL), kill, ignore")
 }
 
 // wrapArgs checks the arguments of a verb that runs a child: those named, then -- and the command.
