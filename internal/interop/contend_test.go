@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,6 +20,7 @@ import (
 // input, one a line, and answer "done":
 //
 //	turns ADDR PATH COUNTER N        enter N times, and add one to the number in the file COUNTER each time
+//	terms ADDR PATH COUNTER N LAYOUT the same as the leader of an election, each time of another one
 //	bench ADDR PATH CONTENDERS MS    let so many contenders take turns for so long; the answer tells "COUNT NANOSECONDS"
 
 // contender is such a program.
@@ -98,6 +100,12 @@ func kazooContender(t *testing.T, args ...string) *contender {
 // takeTurns lets all contenders enter so many times under one lock at once.
 func takeTurns(t *testing.T, addr, path string, turns int, all ...*contender) {
 	t.Helper()
+	contend(t, turns, all, func(c *contender, counter string) (string, error) { return c.do("turns", addr, path, counter, turns) })
+}
+
+// contend lets all add to a counter so many times, at once.
+func contend(t *testing.T, turns int, all []*contender, order func(c *contender, counter string) (string, error)) {
+	t.Helper()
 	counter := filepath.Join(t.TempDir(), "counter")
 	if err := os.WriteFile(counter, []byte("0"), 0o600); err != nil {
 		t.Fatal(err)
@@ -105,7 +113,7 @@ func takeTurns(t *testing.T, addr, path string, turns int, all ...*contender) {
 	var wg sync.WaitGroup
 	for _, c := range all {
 		wg.Go(func() {
-			if _, err := c.do("turns", addr, path, counter, turns); err != nil {
+			if _, err := order(c, counter); err != nil {
 				t.Error(err)
 			}
 		})
@@ -144,6 +152,27 @@ func TestLock_PlainKazooTakesTurns(t *testing.T) {
 	all := []*contender{docentContender(t, "-kazoo"), docentContender(t, "-kazoo"), kazooContender(t), kazooContender(t)}
 	for name, addr := range contendedServers(t) {
 		t.Run(name, func(t *testing.T) { takeTurns(t, addr, "/locks/plain", turns, all...) })
+	}
+}
+
+// terms is how often each candidate leads while the others wait.
+const terms = 60
+
+// Candidates of docent and of Curator's LeaderLatch, its LeaderSelector, and kazoo's Election stand for one office: one
+// leads at a time, and each in its turn.
+func TestLeader_CandidatesOfOthersTakeTurns(t *testing.T) {
+	needContenders(t)
+	ours := []*contender{docentContender(t), docentContender(t)}
+	curator := []*contender{curatorContender(t)}
+	kazoo := []*contender{kazooContender(t), kazooContender(t)}
+	for name, addr := range contendedServers(t) {
+		for layout, theirs := range map[string][]*contender{"latch": curator, "selector": curator, "kazoo": kazoo} {
+			t.Run(name+"/"+layout, func(t *testing.T) {
+				contend(t, terms, slices.Concat(ours, theirs), func(c *contender, counter string) (string, error) {
+					return c.do("terms", addr, "/elect/"+layout, counter, terms, layout)
+				})
+			})
+		}
 	}
 }
 

@@ -1,4 +1,4 @@
-// Contend takes turns under docent's lock, at the orders of a test; see the test in the folder above for the orders, and
+// Contend takes turns under docent's lock, or as an elected leader, at the orders of a test; see the test in the folder above for the orders, and
 // for the programs that do the same with the locks of others.
 package main
 
@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/docent-io/docent/client"
+	"github.com/docent-io/docent/leader"
 	"github.com/docent-io/docent/lock"
 )
 
@@ -28,10 +29,13 @@ func main() {
 	}
 	fmt.Println("ready")
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
-		var order, addr, path, counter string
+		var order, addr, path, counter, names string
 		var n, ms int
 		var err error
-		if fmt.Sscanf(in.Text(), "turns %s %s %s %d", &addr, &path, &counter, &n); n > 0 {
+		if fmt.Sscanf(in.Text(), "terms %s %s %s %d %s", &addr, &path, &counter, &n, &names); n > 0 {
+			err = terms(addr, path, counter, n, layouts[names])
+			fmt.Println("done")
+		} else if fmt.Sscanf(in.Text(), "turns %s %s %s %d", &addr, &path, &counter, &n); n > 0 {
 			err = turns(addr, path, counter, n, lock.Compat(layout))
 			fmt.Println("done")
 		} else if _, err = fmt.Sscanf(in.Text(), "%s %s %s %d %d", &order, &addr, &path, &n, &ms); err == nil {
@@ -66,6 +70,33 @@ func turns(addr, path, counter string, n int, o lock.Option) error {
 			return err
 		}
 		if err := held.Unlock(context.Background()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// layouts are those of elections, by the names the tests give them.
+var layouts = map[string]leader.Layout{
+	"latch": leader.LayoutLatch, "selector": leader.LayoutSelector, "kazoo": leader.LayoutKazoo,
+}
+
+// terms leads n times, and adds one to the counter each time.
+func terms(addr, path, counter string, n int, layout leader.Layout) error {
+	c, err := dial(addr)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	for range n {
+		term, err := leader.Campaign(context.Background(), c, path, leader.Compat(layout))
+		if err != nil {
+			return err
+		}
+		if err := addOne(counter); err != nil {
+			return err
+		}
+		if err := term.Resign(context.Background()); err != nil {
 			return err
 		}
 	}

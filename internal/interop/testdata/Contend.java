@@ -5,13 +5,17 @@ import java.nio.file.Path;
 import java.nio.file.Paths;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicLong;
 import org.apache.curator.framework.CuratorFramework;
 import org.apache.curator.framework.CuratorFrameworkFactory;
+import org.apache.curator.framework.recipes.leader.LeaderLatch;
+import org.apache.curator.framework.recipes.leader.LeaderSelector;
+import org.apache.curator.framework.recipes.leader.LeaderSelectorListenerAdapter;
 import org.apache.curator.framework.recipes.locks.InterProcessMutex;
 import org.apache.curator.retry.RetryNTimes;
 
-/** Takes turns under Curator's InterProcessMutex, at the orders of a test: see internal/interop/contend. */
+/** Takes turns under Curator's InterProcessMutex, or as the leader of its LeaderLatch or LeaderSelector, at the orders of a test: see internal/interop/contend. */
 public class Contend {
     public static void main(String[] args) throws Exception {
         System.out.println("ready");
@@ -20,6 +24,9 @@ public class Contend {
             String[] word = line.split(" ");
             if (word[0].equals("turns")) {
                 turns(word[1], word[2], Paths.get(word[3]), Integer.parseInt(word[4]));
+                System.out.println("done");
+            } else if (word[0].equals("terms")) {
+                terms(word[1], word[2], Paths.get(word[3]), Integer.parseInt(word[4]), word[5]);
                 System.out.println("done");
             } else {
                 bench(word[1], word[2], Integer.parseInt(word[3]), Long.parseLong(word[4]) * 1_000_000);
@@ -42,6 +49,40 @@ public class Contend {
                 lock.acquire();
                 addOne(counter);
                 lock.release();
+            }
+        }
+    }
+
+    static void terms(String addr, String path, Path counter, int n, String layout) throws Exception {
+        try (CuratorFramework c = dial(addr)) {
+            if (layout.equals("latch")) {
+                for (int i = 0; i < n; i++) {
+                    try (LeaderLatch latch = new LeaderLatch(c, path, "curator")) {
+                        latch.start();
+                        latch.await();
+                        addOne(counter);
+                    }
+                }
+                return;
+            }
+            CountDownLatch left = new CountDownLatch(n);
+            try (LeaderSelector selector = new LeaderSelector(c, path, new LeaderSelectorListenerAdapter() {
+                @Override
+                public void takeLeadership(CuratorFramework c) throws Exception {
+                    if (left.getCount() > 0) {
+                        try {
+                            addOne(counter);
+                        } catch (Exception e) { // the selector swallows it
+                            e.printStackTrace();
+                            System.exit(1);
+                        }
+                    }
+                    left.countDown();
+                }
+            })) {
+                selector.autoRequeue();
+                selector.start();
+                left.await();
             }
         }
     }

@@ -1,4 +1,4 @@
-"""Takes turns under kazoo's Lock, at the orders of a test: see internal/interop/contend.
+"""Takes turns under kazoo's Lock, or as the leader of its Election, at the orders of a test: see internal/interop/contend.
 
 With --curator it uses the names that Curator recognises, and recognises those of Curator, docent and go-zookeeper;
 otherwise it is kazoo as it comes, which only docent's lock gets along with.
@@ -9,6 +9,7 @@ import sys
 import time
 
 from kazoo.client import KazooClient
+from kazoo.recipe.election import Election
 from kazoo.recipe.lock import Lock
 
 
@@ -32,6 +33,15 @@ def turns(addr, path, counter, n):
     zk.stop()
 
 
+def terms(addr, path, counter, n, layout):
+    zk = KazooClient(hosts=addr, timeout=20)
+    zk.start()
+    election = Election(zk, path, "kazoo")
+    for _ in range(int(n)):
+        election.run(add_one, counter)
+    zk.stop()
+
+
 def add_one(counter):
     os.close(os.open(counter + ".inside", os.O_CREAT | os.O_EXCL))  # fails if it is there: two inside
     with open(counter) as f:
@@ -45,7 +55,5 @@ def add_one(counter):
 print("ready", flush=True)
 for line in sys.stdin:
     order, *args = line.split()
-    if order != "turns":
-        sys.exit("unknown order: " + line)
-    turns(*args)
+    {"turns": turns, "terms": terms}[order](*args)
     print("done", flush=True)
