@@ -2,6 +2,7 @@ package interop_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -15,6 +16,8 @@ import (
 	"github.com/docent-io/docent/config"
 	"github.com/docent-io/docent/groups"
 	"github.com/docent-io/docent/internal/interop/peers"
+	"github.com/docent-io/docent/leader"
+	"github.com/docent-io/docent/recipes"
 )
 
 // curatorRecipes compiles the program that runs Curator's recipes. Its orders are those of contend_test.go in form.
@@ -89,6 +92,9 @@ func TestRecipesMeet(t *testing.T) {
 				"Curator's DistributedAtomicLong":               atomicLongMeets,
 				"Curator's GroupMember":                         groupMemberMeets,
 				"Curator's DistributedBarrier, kazoo's Barrier": nil,
+				"Curator's LeaderLatch":                         latchMeets,
+				"Curator's LeaderSelector":                      selectorMeets,
+				"kazoo's Election":                              electionMeets,
 				"kazoo's Party":                                 partyMeets,
 				"kazoo's Counter":                               counterMeets,
 			} {
@@ -230,5 +236,54 @@ func partyMeets(m *meeting) {
 	}
 	m.must(us.Leave(m.ctx))
 	m.says("1 theirs", "members", path)
+	m.says("", "leave", path)
+}
+
+func latchMeets(m *meeting) {
+	m.leads(leader.LayoutLatch, "latch", "latched", "true", "false", 10000, 100)
+}
+
+func selectorMeets(m *meeting) {
+	m.leads(leader.LayoutSelector, "select", "selected", "true", "false", 10000, 100)
+}
+
+func electionMeets(m *meeting) {
+	m.leads(leader.LayoutKazoo, "elect", "elected", "True", "False", 10, 0.1)
+}
+
+// leads lets the peer lead, then us, then the peer again; each sees who does. It is told the peer's orders, how it says
+// yes and no, and what are ten seconds and a moment to it.
+func (m *meeting) leads(layout leader.Layout, stand, who, yes, no string, long, short any) {
+	path := "/meet/office-" + stand
+	m.says(yes, stand, path, "theirs", long)
+	if now, err := leader.Current(m.ctx, m.c, path); err != nil || now.ID != "theirs" || now.Vacant {
+		m.Errorf("we see %+v lead, %v", now, err)
+	}
+	if _, err := leader.TryCampaign(m.ctx, m.c, path, leader.Compat(layout)); !errors.Is(err, recipes.ErrBusy) {
+		m.Errorf("TryCampaign beside %s = %v", m.peer.Name, err)
+	}
+	won := make(chan *leader.Term, 1)
+	go func() {
+		term, err := leader.Campaign(m.ctx, m.c, path, leader.Compat(layout))
+		if err != nil {
+			m.Error(err)
+		}
+		won <- term
+	}()
+	m.says("", "leave", path)
+	term := <-won
+	if term == nil {
+		return
+	}
+	m.says(no, stand, path, "theirs", short)
+	if got, err := m.peer.do(who, m.addr, path); err != nil || !strings.Contains(got, m.c.Identity()) {
+		m.Errorf("%s sees %q lead, not %s, %v", m.peer.Name, got, m.c.Identity(), err)
+	}
+	m.must(term.Resign(m.ctx))
+	for info, err := range leader.Observe(m.ctx, m.c, path) {
+		if m.must(err); info.ID == "theirs" {
+			break
+		}
+	}
 	m.says("", "leave", path)
 }

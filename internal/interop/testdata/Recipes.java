@@ -5,12 +5,16 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeSet;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 
 import org.apache.curator.framework.CuratorFramework;
 import org.apache.curator.framework.CuratorFrameworkFactory;
 import org.apache.curator.framework.recipes.atomic.DistributedAtomicLong;
 import org.apache.curator.framework.recipes.barriers.DistributedBarrier;
+import org.apache.curator.framework.recipes.leader.LeaderLatch;
+import org.apache.curator.framework.recipes.leader.LeaderSelector;
+import org.apache.curator.framework.recipes.leader.LeaderSelectorListenerAdapter;
 import org.apache.curator.framework.recipes.nodes.GroupMember;
 import org.apache.curator.framework.recipes.shared.SharedCount;
 import org.apache.curator.retry.RetryNTimes;
@@ -96,6 +100,37 @@ public class Recipes {
                 }
                 return String.join(" ", new TreeSet<>(m.getCurrentMembers().keySet()));
             }
+        case "latch": { // ID, MILLISECONDS: whether it leads by then; it goes on until it leaves
+            LeaderLatch l = new LeaderLatch(c, path, a[3]);
+            held.add(l);
+            l.start();
+            return "" + l.await(Long.parseLong(a[4]), TimeUnit.MILLISECONDS);
+        }
+        case "select": { // the same as a LeaderSelector
+            CountDownLatch leads = new CountDownLatch(1), leave = new CountDownLatch(1);
+            LeaderSelector l = new LeaderSelector(c, path, new LeaderSelectorListenerAdapter() {
+                @Override
+                public void takeLeadership(CuratorFramework c) throws Exception {
+                    leads.countDown();
+                    leave.await();
+                }
+            });
+            l.setId(a[3]);
+            held.add(() -> {
+                leave.countDown();
+                l.close();
+            });
+            l.start();
+            return "" + leads.await(Long.parseLong(a[4]), TimeUnit.MILLISECONDS);
+        }
+        case "latched": // what the leader's node says, as a LeaderLatch or LeaderSelector sees it
+            return new LeaderLatch(c, path).getLeader().getId();
+        case "selected":
+            return new LeaderSelector(c, path, new LeaderSelectorListenerAdapter() {
+                @Override
+                public void takeLeadership(CuratorFramework c) {
+                }
+            }).getLeader().getId();
         case "leave":
             for (AutoCloseable h : held) {
                 h.close();

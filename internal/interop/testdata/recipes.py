@@ -1,9 +1,11 @@
 """Recipes of kazoo, by orders on the standard input: VERB ADDR PATH ARGUMENTS, each answered by "done ANSWER"."""
 import sys
+import threading
 
 from kazoo.client import KazooClient
 from kazoo.recipe.barrier import Barrier
 from kazoo.recipe.counter import Counter
+from kazoo.recipe.election import Election
 from kazoo.recipe.party import Party
 
 clients = {}
@@ -15,6 +17,24 @@ def client(addr):
         clients[addr] = KazooClient(hosts=addr, timeout=10)
         clients[addr].start()
     return clients[addr]
+
+
+class Candidate:
+    """Stands for election on a thread of its own, and leads until it leaves."""
+
+    def __init__(self, c, path, who):
+        self.election = Election(c, path, who)
+        self.leads, self.left = threading.Event(), threading.Event()
+        self.thread = threading.Thread(target=self.election.run, args=(self.lead,), daemon=True)
+        self.thread.start()
+
+    def lead(self):
+        self.leads.set()
+        self.left.wait()
+
+    def leave(self):
+        self.left.set()
+        self.thread.join()
 
 
 def run(verb, addr, path, *args):
@@ -37,6 +57,12 @@ def run(verb, addr, path, *args):
     if verb == "members":  # their number, and what they say
         party = Party(c, path)
         return "%d %s" % (len(party), " ".join(sorted(party)))
+    if verb == "elect":  # ID SECONDS: whether it leads by then; it goes on until it leaves
+        candidate = Candidate(c, path, args[0])
+        held.append(candidate)
+        return str(candidate.leads.wait(float(args[1])))
+    if verb == "elected":  # who leads
+        return Election(c, path).contenders()[0]
     if verb == "leave":
         while held:
             held.pop().leave()
