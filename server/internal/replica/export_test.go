@@ -111,3 +111,9 @@ func DecodePeerBytes(b []byte, from uint64) {
 	readBatch(bufio.NewReader(bytes.NewReader(b)), from)
 	parseStatus(b)
 }
+
+// Knows tells whether the member remembers another's store.
+func (r *Replica) Knows(member uint64) bool { return r.births.of(member) != 0 }
+
+// Retired counts the retired members.
+func (r *Replica) Retired() int { return len(r.members.Load().retired) }

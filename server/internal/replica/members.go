@@ -111,6 +111,9 @@ func (r *Replica) adopt() {
 			o.leave()
 			r.port.drop(id)
 		}
+		if m.others[id] == nil {
+			r.unknow(id)
+		}
 	}
 	r.log.Info("members", "member", r.cfg.ID, "voters", m.voters, "all", len(m.all), "retired", len(m.retired))
 	r.announce()

@@ -229,8 +229,14 @@ func (r *Replica) add(ctx context.Context, m *members, q memberRequest) error {
 		return err
 	}
 	if slices.ContainsFunc(m.retired, func(o Peer) bool { return o.ID == p.ID && o.Addr == p.Addr }) {
-		return r.reactivate(ctx, m, p)
+		if r.link(p.ID).connected() || p.ID == r.cfg.ID {
+			return r.reactivate(ctx, m, p)
+		}
+		if err := r.forget(ctx, p.ID); err != nil { // it may come back with nothing
+			return err
+		}
 	}
+	r.unknow(p.ID)
 	unseen := p.Observer && q.Unseen
 	if !unseen {
 		err := r.waiting(ctx, p)

@@ -36,6 +36,7 @@ type Replica struct {
 	fsm       *fsm
 	confirmer confirmer
 	inbound   inbound
+	births    *births
 	members   atomic.Pointer[members] // nil until raft has told
 	removed   atomic.Bool             // and waiting to be added again
 	changing  sync.Mutex              // held while this member, leading, carries out a change of members
@@ -67,11 +68,13 @@ func Open(cfg Config) (*Replica, error) {
 		return nil, err
 	}
 	cfg.setDefaults()
-	if err := cfg.bootstrap(); err != nil {
+	births, err := cfg.bootstrap()
+	if err != nil {
 		return nil, fmt.Errorf("form the ensemble: %w", err)
 	}
 	r := &Replica{
-		cfg: cfg, log: cfg.Logger, out: newOutbox(cfg.ID, cfg.Store.Incarnation()),
+		births: births,
+		cfg:    cfg, log: cfg.Logger, out: newOutbox(cfg.ID, cfg.Store.Incarnation()),
 		inbound: inbound{conns: make(map[net.Conn]struct{})}, confirmer: confirmer{wake: make(chan struct{}, 1)},
 		lost: make(chan uint64, maxMembers), linkUp: make(chan struct{}, 1), snap: make(chan struct{}, 1), changed: make(chan struct{}), done: make(chan struct{}),
 	}
@@ -153,26 +156,28 @@ func (c *Config) addr() string {
 
 // bootstrap makes an empty store the beginning of the ensemble: an entry that lists all members, the same on each of them.
 // The term comes last, and either step is taken again if a crash came before it.
-func (c *Config) bootstrap() error {
-	if c.Join {
-		return nil
-	}
+func (c *Config) bootstrap() (*births, error) {
 	log, stable := c.Store.Log(), c.Store.Stable()
 	last, err := log.LastIndex()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	snaps, err := c.Store.Snapshots().List()
 	if err != nil {
-		return err
+		return nil, err
+	}
+	blank := last == 0 && len(snaps) == 0
+	births, err := c.openBirths(blank)
+	if err != nil || c.Join {
+		return births, err
 	}
 	term, err := stable.GetUint64([]byte("CurrentTerm"))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if last == 0 && len(snaps) == 0 {
+	if blank {
 		if term > 1 {
-			return errors.New("the store knows a term, but its log is gone")
+			return nil, errors.New("the store knows a term, but its log is gone")
 		}
 		var servers raft.Configuration
 		for _, p := range c.Peers {
@@ -184,13 +189,13 @@ func (c *Config) bootstrap() error {
 		}
 		entry := raft.Log{Index: 1, Term: 1, Type: raft.LogConfiguration, Data: raft.EncodeConfiguration(servers)}
 		if err := log.StoreLog(&entry); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if term == 0 {
-		return stable.SetUint64([]byte("CurrentTerm"), 1)
+		return births, stable.SetUint64([]byte("CurrentTerm"), 1)
 	}
-	return nil
+	return births, nil
 }
 
 // startRaft makes the transport and the raft node; on an error it leaves nothing behind.
@@ -242,6 +247,7 @@ func (r *Replica) makeTransport(lines raftLines) {
 		return
 	}
 	r.port = newPort(r.cfg.ID, r.cfg.Listener, r.cfg.Dial, r.log)
+	r.port.births, r.port.meet = r.births, r.acquaint
 	r.port.serve[forCalls] = r.serveCalls
 	r.port.serve[forBatches] = r.serveBatches
 	s := newStreams(r.port, addr, r.idOf)
@@ -269,7 +275,13 @@ func (r *Replica) join() error {
 	case alone && r.port != nil:
 		return fmt.Errorf("formed by a server of its own, and started as a member of an ensemble of %d", len(r.cfg.Peers))
 	}
-	r.members.Store(r.compose(formed, nil))
+	m := r.compose(formed, nil)
+	for id := range m.others {
+		if err := r.births.load(id); err != nil {
+			return err
+		}
+	}
+	r.members.Store(m)
 	v := new(view)
 	v.ctx, v.cancel = context.WithCancel(r.closing)
 	r.view.Store(v)

@@ -15,12 +15,13 @@ import (
 // Everything between members runs over one port. Whoever dials says hello first:
 //
 //	0 "docent" · 6 protocol version · 7 what the connection is for · 8 id of the dialer · 16 id of the member it means
+//	24 birth of the dialer's store · 32 birth of the store it knows of that member, 0 for none · 40 1 if the dialer was added
 //
 // There is no answer; a hello that is not right is closed.
 const (
-	helloSize    = 24
+	helloSize    = 41
 	helloMagic   = "docent"
-	peerProtocol = 1
+	peerProtocol = 2
 	helloWait    = 3 * time.Second
 )
 
@@ -32,31 +33,51 @@ const (
 	forBatches purpose = 'b' // forwarded batches, one way (forward.go)
 )
 
-func appendHello(b []byte, p purpose, from, to uint64) []byte {
-	b = append(b, helloMagic...)
-	b = append(b, peerProtocol, byte(p))
-	b = binary.LittleEndian.AppendUint64(b, from)
-	return binary.LittleEndian.AppendUint64(b, to)
+// hello is what a dialer says first.
+type hello struct {
+	use            purpose
+	from, to       uint64
+	born, expected uint64 // see births
+	joined         bool
 }
 
-func readHello(r io.Reader) (p purpose, from, to uint64, err error) {
+func (h hello) append(b []byte) []byte {
+	b = append(b, helloMagic...)
+	b = append(b, peerProtocol, byte(h.use))
+	for _, n := range []uint64{h.from, h.to, h.born, h.expected} {
+		b = binary.LittleEndian.AppendUint64(b, n)
+	}
+	if h.joined {
+		return append(b, 1)
+	}
+	return append(b, 0)
+}
+
+func readHello(r io.Reader) (h hello, err error) {
 	b := make([]byte, helloSize)
-	if _, err := io.ReadFull(r, b); err != nil {
-		return 0, 0, 0, err
+	const head = len(helloMagic) + 1
+	if _, err := io.ReadFull(r, b[:head]); err != nil {
+		return h, err
 	}
 	if string(b[:6]) != helloMagic {
-		return 0, 0, 0, errors.New("not a docent server")
+		return h, errors.New("not a docent server")
 	}
 	if b[6] != peerProtocol {
-		return 0, 0, 0, fmt.Errorf("peer protocol %d, ours is %d", b[6], peerProtocol)
+		return h, fmt.Errorf("peer protocol %d, ours is %d", b[6], peerProtocol)
 	}
-	return purpose(b[7]), binary.LittleEndian.Uint64(b[8:]), binary.LittleEndian.Uint64(b[16:]), nil
+	if _, err := io.ReadFull(r, b[head:]); err != nil {
+		return h, err
+	}
+	le := binary.LittleEndian
+	return hello{purpose(b[7]), le.Uint64(b[8:]), le.Uint64(b[16:]), le.Uint64(b[24:]), le.Uint64(b[32:]), b[40] == 1}, nil
 }
 
 // port is the peer port: it accepts connections, reads the hello and hands each to whom it is for. It keeps all
 // connections, dialed ones too, so that closing it ends every read and write on them.
 type port struct {
 	id      uint64
+	births  *births
+	meet    func(hello) error // whether to take a connection
 	ln      net.Listener
 	dialer  func(context.Context, string) (net.Conn, error)
 	serve   map[purpose]func(ctx context.Context, c net.Conn, from uint64)
@@ -133,14 +154,16 @@ func (p *port) accept() {
 // looked at by those who serve it: raft must hear a leader whose adding it has not heard of yet, and decides by itself.
 func (p *port) handle(c *peerConn) {
 	c.SetDeadline(time.Now().Add(helloWait))
-	use, from, to, err := readHello(c)
-	serve := p.serve[use]
+	h, err := readHello(c)
+	serve := p.serve[h.use]
 	switch {
 	case err != nil:
-	case to != p.id:
-		err = fmt.Errorf("it looks for member %d", to)
+	case h.to != p.id:
+		err = fmt.Errorf("it looks for member %d", h.to)
 	case serve == nil:
-		err = fmt.Errorf("unknown purpose %q", byte(use))
+		err = fmt.Errorf("unknown purpose %q", byte(h.use))
+	default:
+		err = p.meet(h)
 	}
 	if err != nil {
 		p.log.Debug("peer port: connection refused", "from", c.RemoteAddr().String(), "err", err)
@@ -149,9 +172,9 @@ func (p *port) handle(c *peerConn) {
 	}
 	c.SetDeadline(time.Time{})
 	p.mu.Lock()
-	c.peer = from
+	c.peer = h.from
 	p.mu.Unlock()
-	serve(p.ctx, c, from)
+	serve(p.ctx, c, h.from)
 }
 
 // dial connects to a member's peer port and says hello.
@@ -164,8 +187,9 @@ func (p *port) dial(ctx context.Context, addr string, to uint64, use purpose) (n
 	if err != nil {
 		return nil, err
 	}
+	h := hello{use: use, from: p.id, to: to, born: p.births.own, expected: p.births.of(to), joined: p.births.joined}
 	c.SetWriteDeadline(time.Now().Add(helloWait))
-	if _, err := c.Write(appendHello(nil, use, p.id, to)); err != nil {
+	if _, err := c.Write(h.append(nil)); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
 	c.SetWriteDeadline(time.Time{})

@@ -12,10 +12,11 @@ import (
 // Memory makes an empty store that forgets everything with the process. Its incarnation is the time: it cannot count its
 // starts, but a later start must have a greater one.
 func Memory(id uint64) *Store {
+	now := time.Now()
 	return &Store{
 		log: &memLog{}, stable: &memStable{values: make(map[string][]byte), numbers: make(map[string]uint64)},
-		snapshots: &memSnapshots{}, id: id, incarnation: uint64(time.Now().UnixNano()),
-		failed: make(chan struct{}), failure: func() error { return nil }, release: func(bool) error { return nil },
+		snapshots: &memSnapshots{}, id: id, born: uint64(now.UnixMilli()),
+		incarnation: uint64(now.UnixNano()), failed: make(chan struct{}), failure: func() error { return nil }, release: func(bool) error { return nil },
 	}
 }
 

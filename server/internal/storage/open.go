@@ -60,7 +60,7 @@ func Open(dir string, id uint64, o Options) (_ *Store, err error) {
 		return nil, err
 	}
 	return &Store{
-		log: log, stable: st, snapshots: snaps, id: id, incarnation: incarnation,
+		log: log, stable: st, snapshots: snaps, id: id, born: incarnation >> startBits, incarnation: incarnation,
 		failed: log.failed.ch, failure: log.failed.get,
 		release: func(clean bool) error { return errors.Join(log.close(clean), st.db.Close()) },
 	}, nil

@@ -60,6 +60,7 @@ type Store struct {
 	stable      raft.StableStore
 	snapshots   raft.SnapshotStore
 	id          uint64
+	born        uint64
 	incarnation uint64
 	failed      <-chan struct{}
 	failure     func() error
@@ -73,6 +74,10 @@ func (s *Store) ID() uint64 { return s.id }
 // and the number of starts since, durably before Open returned. So a member that begins anew with an empty folder is ahead
 // of its earlier lives, too.
 func (s *Store) Incarnation() uint64 { return s.incarnation }
+
+// Born tells this store from any other of a member with the same id, before and after: it is the time of its first start
+// in milliseconds. 0 if that is not known.
+func (s *Store) Born() uint64 { return s.born }
 
 // Log is the raft log.
 func (s *Store) Log() Log { return s.log }

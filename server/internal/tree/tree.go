@@ -175,6 +175,19 @@ func (t *Tree) Reapable(now int64, neverUsed time.Duration, max int) []string {
 	return paths[:min(max, len(paths))]
 }
 
+// Containers returns the paths of all containers and of all TTL nodes, in no particular order.
+func (t *Tree) Containers() (containers, ttls []string) {
+	containers, ttls = []string{}, []string{}
+	for i := range t.reapers {
+		if n := t.nodes[i]; n.owner == ownerContainer {
+			containers = append(containers, n.path)
+		} else {
+			ttls = append(ttls, n.path)
+		}
+	}
+	return containers, ttls
+}
+
 // number returns a free number.
 func (t *Tree) number() uint32 {
 	if last := len(t.free) - 1; last >= 0 {
