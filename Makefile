@@ -6,6 +6,8 @@
 #   make bench-client  docent's client beside go-zookeeper/zk, with the same server
 #   make soak      a million cycles of watch and close, and of lock and give up; 20,000 random walks of the client
 #   make bench-locks   docent's lock beside Curator's and go-zookeeper's, on the same server (needs Java)
+#   make figures   docent beside Apache ZooKeeper: table, figures and docs/performance.md; resumable, over an hour (needs Java)
+#   make bench-table  the table alone; ROWS=writes,reads picks rows (ROWS=list), make figures-try tries all for a moment
 #   make schedules the CI's share of the random schedules of locks and elections, on virtual time: minutes
 #   make soak-locks    those of the seeds FROM to TO, with a line for each range in docs/locks-soak.md
 #   make fuzz      every fuzz target for FUZZTIME (10s)
@@ -20,7 +22,7 @@ STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.7.0
 # go-zookeeper's checks are a module of their own, which ./... does not reach.
 GOZK = internal/interop/gozk
 
-.PHONY: check fmt vet staticcheck test race bench bench-client bench-locks schedules soak soak-locks fuzz interop examples
+.PHONY: check fmt vet staticcheck test race bench bench-client bench-locks figures bench-table figures-try schedules soak soak-locks fuzz interop examples
 
 check: fmt vet staticcheck test
 
@@ -51,6 +53,17 @@ bench-client:
 
 bench-locks:
 	DOCENT_REQUIRE_PEERS=1 go test -run '^$$' -bench '^BenchmarkLocks$$' -benchtime 1x ./internal/interop
+
+FIGURES = go run ./cmd/docent/internal/figures
+ROWS    ?=
+figures:
+	$(FIGURES) -rows '$(ROWS)'
+
+bench-table:
+	$(FIGURES) -table -rows '$(ROWS)'
+
+figures-try:
+	$(FIGURES) -try -rows '$(ROWS)'
 
 # How many of each kind; a tenth of that on ensembles.
 schedules:

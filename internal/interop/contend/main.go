@@ -10,6 +10,7 @@ import (
 	"log"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -50,7 +51,7 @@ func main() {
 func dial(addr string) (*client.Client, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	return client.Dial(ctx, client.Config{Servers: []string{addr}, SessionTimeout: 20 * time.Second})
+	return client.Dial(ctx, client.Config{Servers: strings.Split(addr, ","), SessionTimeout: 20 * time.Second})
 }
 
 // turns enters n times, and adds one to the counter each time.
@@ -126,16 +127,16 @@ func addOne(counter string) error {
 }
 
 // bench lets n contenders, each with a session of its own, take turns for d, and prints how many turns took how many
-// nanoseconds.
+// nanoseconds. A %d in the path gives each a lock of its own.
 func bench(addr, path string, n int, d time.Duration) error {
 	var all []*lock.Mutex
-	for range n {
+	for i := range n {
 		c, err := dial(addr)
 		if err != nil {
 			return err
 		}
 		defer c.Close()
-		all = append(all, lock.New(c, path))
+		all = append(all, lock.New(c, strings.ReplaceAll(path, "%d", strconv.Itoa(i))))
 	}
 	var wg sync.WaitGroup
 	var entered atomic.Int64

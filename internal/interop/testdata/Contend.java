@@ -104,9 +104,11 @@ public class Contend {
         AtomicLong entered = new AtomicLong();
         List<Thread> threads = new ArrayList<>();
         long began = System.nanoTime();
-        for (CuratorFramework c : clients) {
+        for (int i = 0; i < n; i++) {
+            CuratorFramework c = clients.get(i);
+            String own = path.replace("%d", Integer.toString(i));
             Thread t = new Thread(() -> {
-                InterProcessMutex lock = new InterProcessMutex(c, path);
+                InterProcessMutex lock = new InterProcessMutex(c, own);
                 try {
                     while (System.nanoTime() - began < nanos) {
                         lock.acquire();

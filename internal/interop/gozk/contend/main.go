@@ -7,6 +7,7 @@ import (
 	"log"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,7 +35,7 @@ func main() {
 }
 
 func dial(addr string) (*zk.Conn, error) {
-	c, events, err := zk.Connect([]string{addr}, 20*time.Second, zk.WithLogInfo(false), zk.WithLogger(silent{}))
+	c, events, err := zk.Connect(strings.Split(addr, ","), 20*time.Second, zk.WithLogInfo(false), zk.WithLogger(silent{}))
 	if err != nil {
 		return nil, err
 	}
@@ -94,13 +95,13 @@ func addOne(counter string) error {
 
 func bench(addr, path string, n int, d time.Duration) error {
 	var all []*zk.Lock
-	for range n {
+	for i := range n {
 		c, err := dial(addr)
 		if err != nil {
 			return err
 		}
 		defer c.Close()
-		all = append(all, zk.NewLock(c, path, zk.WorldACL(zk.PermAll)))
+		all = append(all, zk.NewLock(c, strings.ReplaceAll(path, "%d", strconv.Itoa(i)), zk.WorldACL(zk.PermAll)))
 	}
 	var wg sync.WaitGroup
 	var entered atomic.Int64
