@@ -78,15 +78,15 @@ done again. With --recursive, --timeout is for each answer.`,
 
 // confirmDelete asks a person at a terminal. Scripts are not asked.
 func confirmDelete(ctx context.Context, e env, c *client.Client, path string) error {
-	if _, ok := terminal(e.stdin); !ok {
+	ask, asked := e.question()
+	if !asked {
 		return nil
 	}
 	n, err := c.CountDescendants(ctx, path)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(e.stderr, "delete %s and the %d nodes below it? [y/N] ", printable(path), n)
-	answer, err := bufio.NewReader(e.stdin).ReadString('\n')
+	answer, err := ask(fmt.Sprintf("delete %s and the %d nodes below it? [y/N] ", printable(path), n))
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
@@ -94,6 +94,18 @@ func confirmDelete(ctx context.Context, e env, c *client.Client, path string) er
 		return errors.New("nothing deleted")
 	}
 	return nil
+}
+
+// question returns how to ask, if there is somebody to be asked.
+func (e env) question() (ask func(string) (string, error), ok bool) {
+	if e.attached != nil {
+		return e.attached.more, e.attached.interactive
+	}
+	_, ok = terminal(e.stdin)
+	return func(text string) (string, error) {
+		fmt.Fprint(e.stderr, text)
+		return bufio.NewReader(e.stdin).ReadString('\n')
+	}, ok
 }
 
 // deletion deletes subtrees, and holds no more in memory than the lists of children on the way down.

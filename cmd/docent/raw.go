@@ -14,7 +14,7 @@ import (
 
 // rawVerbs are the operations on znodes, one by one and many at once.
 func rawVerbs(e env) []*cobra.Command {
-	return append(nodeVerbs(e), exportVerb(e), importVerb(e), benchVerb(e))
+	return append(nodeVerbs(e), shellVerb(e), exportVerb(e), importVerb(e), benchVerb(e))
 }
 
 // nodeVerbs are those that the shell has, too.

@@ -33,7 +33,8 @@ type attachment struct {
 	c   *client.Client
 	cwd string // what relative paths are below
 	// more reads a line of input that belongs to a verb; io.EOF means that there is none.
-	more func(prompt string) (string, error)
+	more        func(prompt string) (string, error)
+	interactive bool // somebody is there to be asked
 }
 
 // addRemote gives a verb the flags that say how to reach an ensemble.
