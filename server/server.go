@@ -141,6 +141,25 @@ func (s *Server) listen() (err error) {
 		}
 		opened = append(opened, s.secure.Close)
 	}
+	store := cfg.Lab.Memory.open(cfg.ID)
+	if cfg.Data != "" {
+		if store, err = storage.Open(cfg.Data, cfg.ID, storage.Options{}); err != nil {
+			return err
+		}
+	}
+	opened = append(opened, store.Close)
+	if cfg.Lab.BeforeStore != nil {
+		store.BeforeStore(cfg.Lab.BeforeStore)
+	}
+	if len(cfg.Peers) == 0 {
+		addr, err := replica.Address(store)
+		if err != nil {
+			return err
+		}
+		if addr != "" { // of a member, which need not be told again who it is
+			cfg.Peers = map[uint64]string{cfg.ID: addr}
+		}
+	}
 	peer, dial := cfg.PeerListener, cfg.DialPeer
 	if peer == nil && len(cfg.Peers) > 0 {
 		if peer, err = net.Listen("tcp", cfg.Peers[cfg.ID]); err != nil {
@@ -152,15 +171,6 @@ func (s *Server) listen() (err error) {
 		if cfg.PeerTLS != nil {
 			peer, dial = securePeers(cfg.PeerTLS, peer, dial)
 		}
-	}
-	store := cfg.Lab.Memory.open(cfg.ID)
-	if cfg.Data != "" {
-		if store, err = storage.Open(cfg.Data, cfg.ID, storage.Options{}); err != nil {
-			return err
-		}
-	}
-	if cfg.Lab.BeforeStore != nil {
-		store.BeforeStore(cfg.Lab.BeforeStore)
 	}
 	var peers []replica.Peer
 	for _, id := range peerIDs(cfg.Peers) {
@@ -179,7 +189,7 @@ func (s *Server) listen() (err error) {
 		if cfg.Data != "" {
 			err = fmt.Errorf("data folder %s: %w", cfg.Data, err)
 		}
-		return errors.Join(err, store.Close())
+		return err
 	}
 	close(s.opened)
 	return nil

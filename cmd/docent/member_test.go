@@ -5,6 +5,7 @@ package main_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -152,4 +153,45 @@ func TestServe_ObserverFlag(t *testing.T) {
 	}
 	failsVerb(t, 2, "nobody votes", "serve", "--id", "1", "--data", t.TempDir(), "--peers", "1=127.0.0.1:1:observer")
 	failsVerb(t, 2, "needs its own peer address", "serve", "--data", t.TempDir(), "--join")
+}
+
+// A member's folder knows who belongs to the ensemble: later starts need no --peers, and other ones are only a warning. A
+// folder that was lost is not made up for by an empty one.
+func TestMember_FolderKnows(t *testing.T) {
+	t.Parallel()
+	e := members(t, 3)
+	for _, m := range e {
+		m.start()
+	}
+	for _, m := range e {
+		m.ready()
+	}
+	third := e[2]
+	with := third.args
+	third.kill()
+	third.args = without(with, "--peers")
+	third.start()
+	third.ready()
+	if got, err := third.ask("srvr"); err != nil || strings.Contains(got, "standalone") {
+		t.Errorf("a member started without --peers: %s, %v", got, err)
+	}
+	third.kill()
+	third.args = append(without(with, "--peers"), "--peers", fmt.Sprintf("1=127.0.0.1:1,2=%s,3=%s", e[1].peer, third.peer))
+	third.start()
+	third.ready()
+	if got := third.stderr.String(); !strings.Contains(got, "differs from the members in the data folder") || !strings.Contains(got, e[0].peer) {
+		t.Errorf("a member started with other --peers says: %s", got)
+	}
+	third.kill()
+	third.args = append(without(with, "--data"), "--data", t.TempDir())
+	third.start()
+	if code := third.exit(); code != 1 || !strings.Contains(third.stderr.String(), "know this one with another data folder") {
+		t.Errorf("a member with an empty folder ended with %d: %s", code, third.stderr)
+	}
+}
+
+// without returns args less a flag and its value.
+func without(args []string, flag string) []string {
+	i := slices.Index(args, flag)
+	return slices.Concat(args[:i], args[i+2:])
 }

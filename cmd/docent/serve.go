@@ -49,8 +49,8 @@ func serve(ctx context.Context, srv *server.Server, cfg server.Config, w io.Writ
 	}
 	if err := srv.Ready(ctx); err == nil {
 		members := ""
-		if len(cfg.Peers) > 0 {
-			members = fmt.Sprintf(", member %d of %d", cfg.ID, len(srv.Members()))
+		if n := len(srv.Members()); len(cfg.Peers) > 0 || n > 1 {
+			members = fmt.Sprintf(", member %d of %d", cfg.ID, n)
 		}
 		fmt.Fprintf(w, "docent: serving clients on %s%s, data in %s\n", srv.Addr(), members, cfg.Data)
 	}

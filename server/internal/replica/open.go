@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math"
 	"net"
 	"slices"
@@ -13,6 +14,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/docent-io/docent/server/internal/storage"
 )
 
 const (
@@ -69,6 +72,9 @@ func Open(cfg Config) (*Replica, error) {
 	}
 	cfg.setDefaults()
 	births, err := cfg.bootstrap()
+	if err == nil {
+		err = cfg.remember()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("form the ensemble: %w", err)
 	}
@@ -119,6 +125,31 @@ func (c *Config) check() error {
 		return errors.New("the peer list has observers only, and nobody who votes")
 	}
 	return nil
+}
+
+// Address returns the peer address under which a store's member was last started, empty if that was none of an ensemble.
+func Address(s *storage.Store) (string, error) {
+	addr, err := s.Stable().Get(addressKey())
+	if err != nil {
+		return "", fmt.Errorf("own peer address: %w", err)
+	}
+	return string(addr), nil
+}
+
+func addressKey() []byte { return []byte("address") }
+
+// remember keeps the peer address for later starts that are not told.
+func (c *Config) remember() error {
+	if c.Listener == nil {
+		return nil
+	}
+	switch last, err := Address(c.Store); {
+	case err != nil:
+		return err
+	case last == c.addr():
+		return nil
+	}
+	return c.Store.Stable().Set(addressKey(), []byte(c.addr()))
 }
 
 func (c *Config) setDefaults() {
@@ -275,6 +306,7 @@ func (r *Replica) join() error {
 	case alone && r.port != nil:
 		return fmt.Errorf("formed by a server of its own, and started as a member of an ensemble of %d", len(r.cfg.Peers))
 	}
+	r.compare(formed)
 	m := r.compose(formed, nil)
 	for id := range m.others {
 		if err := r.births.load(id); err != nil {
@@ -286,6 +318,24 @@ func (r *Replica) join() error {
 	v.ctx, v.cancel = context.WithCancel(r.closing)
 	r.view.Store(v)
 	return nil
+}
+
+// compare warns of a list of peers that is not the store's, which counts.
+func (r *Replica) compare(formed []raft.Server) {
+	if r.cfg.Join || len(formed) == 0 || len(r.cfg.Peers) == 1 && r.cfg.Peers[0].ID == r.cfg.ID && len(formed) > 1 {
+		return // only told its own address, or nothing
+	}
+	given, kept := make(map[uint64]string), make(map[uint64]string)
+	for _, p := range r.cfg.Peers {
+		given[p.ID] = p.Addr
+	}
+	for _, s := range formed {
+		kept[memberID(s.ID)], _ = unmark(s.Address)
+	}
+	if !maps.Equal(given, kept) {
+		r.log.Warn("the list of peers differs from the members in the data folder, which count", "member", r.cfg.ID,
+			"given", given, "members", kept)
+	}
 }
 
 // start runs all loops. DESIGN.md lists them.
