@@ -31,12 +31,13 @@ type adminCommand struct {
 	run     func(s *Server) (map[string]any, error)
 }
 
-// adminCommands are those of ZooKeeper's AdminServer that have a meaning here.
+// adminCommands are those of ZooKeeper's AdminServer that have a meaning here, and some of our own.
 func adminCommands() []adminCommand {
 	return []adminCommand{
 		{name: "configuration", aliases: []string{"conf", "config"}, run: adminConfiguration},
 		{name: "connection_stat_reset", aliases: []string{"crst"}, run: adminConnReset},
 		{name: "connections", aliases: []string{"cons"}, run: adminConnections},
+		{name: "containers", run: adminContainers},
 		{name: "dump", run: adminDump},
 		{name: "environment", aliases: []string{"env", "envi"}, always: true, run: adminEnvironment},
 		{name: "hash", run: adminHash},
@@ -225,6 +226,16 @@ func adminConnections(s *Server) (map[string]any, error) {
 func adminConnReset(s *Server) (map[string]any, error) {
 	s.resetConnections()
 	return map[string]any{}, nil
+}
+
+// adminContainers is docent's own: a client cannot tell a container from a plain node.
+func adminContainers(s *Server) (map[string]any, error) {
+	s.state.mu.RLock()
+	containers, ttls := s.state.tree.Containers()
+	s.state.mu.RUnlock()
+	slices.Sort(containers)
+	slices.Sort(ttls)
+	return map[string]any{"containers": containers, "ttl_nodes": ttls}, nil
 }
 
 func adminDump(s *Server) (map[string]any, error) {

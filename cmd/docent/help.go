@@ -15,7 +15,8 @@ func help(cmd *cobra.Command, _ []string) { fmt.Fprint(cmd.OutOrStdout(), helpTe
 
 func helpText(cmd *cobra.Command) string {
 	var b strings.Builder
-	if cmd.Runnable() && !cmd.HasAvailableSubCommands() {
+	both := strings.Contains(cmd.Use, " ") && cmd.HasAvailableSubCommands() // a verb with another one below it, as lock ls
+	if both || cmd.Runnable() && !cmd.HasAvailableSubCommands() {
 		fmt.Fprintf(&b, "usage: %s\n\n", useLine(cmd))
 	} else if cmd.HasAvailableSubCommands() {
 		fmt.Fprintf(&b, "usage: %s VERB [FLAGS]\n\n", cmd.CommandPath())
@@ -25,14 +26,18 @@ func helpText(cmd *cobra.Command) string {
 		text = strings.ToUpper(cmd.Short[:1]) + cmd.Short[1:] + "."
 	}
 	fmt.Fprintln(&b, text)
-	if cmd.HasAvailableSubCommands() {
+	if cmd.HasAvailableSubCommands() && !both {
 		helpVerbs(&b, cmd)
 	}
 	if cmd.Example != "" {
 		fmt.Fprintf(&b, "\nExample:\n%s\n", strings.TrimRight(cmd.Example, "\n"))
 	}
 	helpFlags(&b, cmd)
-	if cmd.HasAvailableSubCommands() {
+	if both {
+		for _, v := range cmd.Commands() {
+			fmt.Fprintf(&b, "Beside it: %s --help, to %s\n", v.CommandPath(), v.Short)
+		}
+	} else if cmd.HasAvailableSubCommands() {
 		fmt.Fprintf(&b, "\n%s VERB --help tells about one.\n", cmd.CommandPath())
 	}
 	return b.String()

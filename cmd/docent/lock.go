@@ -15,9 +15,9 @@ func lockVerb(e env) *cobra.Command {
 		Use:   "lock PATH -- COMMAND [ARGUMENT...]",
 		Short: "run a command while nobody else holds a lock",
 		Long: `Runs a command while it holds the lock at PATH, and ends with its exit code. The
-command finds DOCENT_TOKEN, which grows from holder to holder, and DOCENT_LOCK in
-its environment. When the lock is lost, it is stopped before somebody else can
-have it; the exit code is 76 then. A lock called ls is written ./ls.`,
+command finds DOCENT_TOKEN, which grows from holder to holder, and DOCENT_LOCK
+in its environment. When the lock is lost, it is stopped before somebody else
+can have it; the exit code is 76 then. A lock called ls is written ./ls.`,
 		Example: `  docent lock --wait 30m publish -- sh -c 'psql -v tok="$DOCENT_TOKEN" -f p.sql'`,
 		Args:    wrapArgs("PATH"),
 	}
@@ -44,6 +44,7 @@ have it; the exit code is 76 then. A lock called ls is written ./ls.`,
 			}, nil
 		})
 	}
+	cmd.AddCommand(lockLsVerb(e))
 	return cmd
 }
 

@@ -2,6 +2,7 @@ package main
 
 import "github.com/spf13/cobra"
 
-func lookingVerbs(env) []*cobra.Command {
-	return nil
+// lookingVerbs show what there is, and change nothing. (docent lock ls stands below lock.)
+func lookingVerbs(e env) []*cobra.Command {
+	return []*cobra.Command{inspectVerb(e), doctorVerb(e), statusVerb(e), topVerb(e)}
 }
