@@ -62,10 +62,10 @@ func benchVerb(e env) *cobra.Command {
 			cfg.Progress = func(s string) { fmt.Fprintln(e.stderr, s) }
 		}
 		res, err := bench.Run(cmd.Context(), *cfg)
-		if err != nil {
-			return err
+		if res != nil { // even if its nodes could not be deleted
+			err = errors.Join(err, out.one(e.stdout, res, res.Text))
 		}
-		return out.one(e.stdout, res, res.Text)
+		return err
 	}
 	return cmd
 }

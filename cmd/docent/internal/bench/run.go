@@ -27,7 +27,8 @@ func (r *run) clock() time.Duration { return time.Since(r.t0) }
 const cleanUpTime = 2 * time.Minute
 
 // Run creates the nodes, puts the load on the servers, deletes the nodes, and returns what it measured. Any reply that is
-// not what it must be ends it with a [WrongReply]; without a time line every error does.
+// not what it must be ends it with a [WrongReply]; without a time line every error does. If the nodes cannot be deleted, there are
+// both a result and an error.
 func Run(ctx context.Context, cfg Config) (res *Result, err error) {
 	if err := cfg.Check(); err != nil {
 		return nil, err

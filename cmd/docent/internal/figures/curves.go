@@ -135,7 +135,7 @@ func (c *campaign) timeline(system string) error {
 		if err := c.warm(e); err != nil {
 			return sample{}, err
 		}
-		args := []string{"--load", "15x60", "--mix", "70", "--timeline", "250ms"}
+		args := []string{"--load", "15x60", "--mix", "70", "--timeline", "250ms", "--keep"}
 		b, err := c.startBench(e, storyTime+5*time.Second, args...)
 		if err != nil {
 			return sample{}, err

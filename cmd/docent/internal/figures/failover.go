@@ -14,7 +14,7 @@ import (
 )
 
 // steady is the load under which servers fail: as in PERFORMANCE.md, 20 connections that ask for 2,000 writes/s.
-var steady = []string{"--load", "20x200", "--mix", "0", "--rate", "2000", "--nodes", "100", "--timeline", "100ms"}
+var steady = []string{"--load", "20x200", "--mix", "0", "--rate", "2000", "--nodes", "100", "--timeline", "100ms", "--keep"}
 
 // running is a docent bench that has been started.
 type running struct {

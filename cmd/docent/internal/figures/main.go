@@ -41,11 +41,12 @@ func run(ctx context.Context) error {
 		try    = flag.Bool("try", false, "everything for a moment, and no results in docs")
 		table  = flag.Bool("table", false, "the rows of the table, not the figures")
 		inside = flag.Bool("behind-switch", false, "run in a network namespace of its own: used by itself")
+		binary = flag.String("docent", "", "`file` of the docent to measure (default: built from this repository)")
 		page   = flag.Bool("page", false, "measure nothing, only draw and write the page")
 	)
 	flag.Parse()
 	c := &campaign{ctx: ctx, rounds: *rounds, scale: 1, began: time.Now()}
-	if err := c.prepare(*try); err != nil {
+	if err := c.prepare(*try, *binary); err != nil {
 		return err
 	}
 	defer os.RemoveAll(c.work)
@@ -91,7 +92,7 @@ func run(ctx context.Context) error {
 }
 
 // prepare finds the repository, builds docent, and reads what was measured before.
-func (c *campaign) prepare(try bool) (err error) {
+func (c *campaign) prepare(try bool, binary string) (err error) {
 	root, err := output("go", "list", "-m", "-f", "{{.Dir}}")
 	if err != nil {
 		return err
@@ -110,7 +111,11 @@ func (c *campaign) prepare(try bool) (err error) {
 		return err
 	}
 	c.file, c.docent = filepath.Join(dir, "results.jsonl"), filepath.Join(c.work, "docent")
-	if err := c.build(c.root, "./cmd/docent", c.docent); err != nil {
+	if binary != "" {
+		if c.docent, err = filepath.Abs(binary); err != nil {
+			return err
+		}
+	} else if err := c.build(c.root, "./cmd/docent", c.docent); err != nil {
 		return err
 	}
 	if try {
