@@ -3,5 +3,5 @@ package main
 import "github.com/spf13/cobra"
 
 func meetingVerbs(e env) []*cobra.Command {
-	return []*cobra.Command{rendezvousVerb(e), groupVerb(e), svcVerb(e), configVerb(e)}
+	return []*cobra.Command{rendezvousVerb(e), barrierVerb(e), groupVerb(e), svcVerb(e), configVerb(e)}
 }
