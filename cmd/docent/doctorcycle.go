@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/docent-io/docent/client"
 	"github.com/docent-io/docent/internal/zpath"
 )
 
@@ -29,6 +32,9 @@ type waitsFor struct {
 func (d *doctor) cycles(ctx context.Context, f forest) error {
 	lines, err := d.waitLines(ctx, f)
 	if err != nil {
+		return err
+	}
+	if err := unite(ctx, f, lines); err != nil {
 		return err
 	}
 	for _, cycle := range deadlocks(lines) {
@@ -80,6 +86,35 @@ func (d *doctor) waitLines(ctx context.Context, f forest) ([]waitLine, error) {
 	return lines, nil
 }
 
+// unite gives all sessions of one identity the number of one of them: of a script under docent lock that calls docent lock
+// once more, the one session holds while the other waits. Only docent's nodes name an identity; in others' stands an address
+// or a name of many.
+func unite(ctx context.Context, f forest, lines []waitLine) error {
+	spots := make(map[string]*spot)
+	for _, l := range lines {
+		for i, s := range l.line {
+			spots[below(l.dir(), s.name)] = &l.line[i]
+		}
+		for i, s := range l.leases {
+			spots[below(below(l.path, "leases"), s.name)] = &l.leases[i]
+		}
+	}
+	first := make(map[string]sessionID)
+	return inFlight(ctx, f, slices.Sorted(maps.Keys(spots)), (*client.Batch).Get, func(path string, r client.Reading, err error) error {
+		var who said
+		if err != nil || json.Unmarshal(r.Node.Data, &who) != nil || who.ID == "" {
+			return passOver(err)
+		}
+		s := spots[path]
+		if id, ok := first[who.ID]; ok {
+			s.session = id
+		} else {
+			first[who.ID] = s.session
+		}
+		return nil
+	})
+}
+
 // weigh reads a semaphore's permits, and the weights of its leases. Without a number, as with Curator's, nobody is taken
 // to wait for permits.
 func (l *waitLine) weigh(ctx context.Context, f forest, dir string) error {
@@ -103,7 +138,7 @@ func (l *waitLine) weigh(ctx context.Context, f forest, dir string) error {
 
 // deadlocks returns cycles of sessions of which each waits for the next one: every set of sessions that can never go on has
 // at least one. A session is taken for one that does nothing else while it waits; that it stands in its own way does not
-// count, for then it has several goroutines.
+// count, for then it has several goroutines, or several processes.
 //
 // A session goes on when nothing it waits for is kept by one that does not. So those that wait for nothing go on, and
 // then whoever waited for these alone, until nobody is added; the others wait for each other.
