@@ -38,6 +38,9 @@ func adminCommands() []adminCommand {
 		{name: "connection_stat_reset", aliases: []string{"crst"}, run: adminConnReset},
 		{name: "connections", aliases: []string{"cons"}, run: adminConnections},
 		{name: "containers", run: adminContainers},
+		{name: "dirs", always: true, run: func(s *Server) (map[string]any, error) {
+			return map[string]any{"datadir_size": dirSize(s.cfg.Data), "logdir_size": s.replica.Stats().LogBytes}, nil
+		}},
 		{name: "dump", run: adminDump},
 		{name: "environment", aliases: []string{"env", "envi"}, always: true, run: adminEnvironment},
 		{name: "hash", run: adminHash},
@@ -135,8 +138,13 @@ func (s *Server) serveReady(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) serveCommandIndex(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/html;charset=utf-8")
+	names := []string{"restore", "snapshot"} // which have ways of their own, for what they take and give is no JSON
 	for _, c := range adminCommands() {
-		fmt.Fprintf(w, "<a href=\"/commands/%[1]s\">%[1]s</a>\n<br/>\n", c.name)
+		names = append(names, c.name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		fmt.Fprintf(w, "<a href=\"/commands/%[1]s\">%[1]s</a>\n<br/>\n", name)
 	}
 }
 

@@ -82,8 +82,13 @@ func TestAdminCommands(t *testing.T) {
 	srv := start(t, withAdmin)
 	connect(t, srv).want(wire.OK, wire.OpCreate, createBody("/e", "", wire.FlagEphemeral))
 	_, index := get(t, srv, "/commands")
+	for _, name := range []string{"snapshot", "restore"} {
+		if !strings.Contains(index, `<a href="/commands/`+name+`">`) {
+			t.Errorf("%s is not in the index", name)
+		}
+	}
 	for _, name := range []string{
-		"configuration", "connections", "dump", "environment", "hash", "is_read_only", "last_snapshot", "monitor", "ruok",
+		"configuration", "connections", "dirs", "dump", "environment", "hash", "is_read_only", "last_snapshot", "monitor", "ruok",
 		"server_stats", "stat_reset", "stats", "voting_view", "watch_summary", "watches", "watches_by_path", "connection_stat_reset", "zabstate", "leader",
 	} {
 		if !strings.Contains(index, `<a href="/commands/`+name+`">`) {

@@ -199,11 +199,13 @@ func (s *Server) monitor() []keyValue {
 		{"non_mtls_remote_conn_count", 0}, {"non_mtls_local_conn_count", 0}, {"connection_rejected", f.rejected},
 		{"stale_sessions_expired", f.expired}, {"snap_count", f.replica.Snapshots},
 	}
-	if voters, observers := s.roles(); !s.standalone() {
+	if voters, _ := s.roles(); !s.standalone() {
 		list = append(list, keyValue{"peer_state", s.peerState()}, keyValue{"quorum_size", voters/2 + 1})
 		if f.leads {
-			list = append(list, keyValue{"learners", voters + observers - 1}, keyValue{"synced_followers", voters - 1}, keyValue{"synced_non_voting_followers", 0},
-				keyValue{"synced_observers", observers}, keyValue{"pending_syncs", 0}, keyValue{"leader_uptime", f.uptime.Milliseconds()},
+			followers, observers, retired := s.replica.Connected()
+			list = append(list, keyValue{"learners", followers + observers + retired}, keyValue{"synced_followers", followers},
+				keyValue{"synced_non_voting_followers", retired}, keyValue{"synced_observers", observers}, keyValue{"pending_syncs", 0},
+				keyValue{"leader_uptime", s.replica.Led().Milliseconds()},
 				keyValue{"last_proposal_size", -1}, keyValue{"max_proposal_size", -1}, keyValue{"min_proposal_size", -1})
 		}
 	}

@@ -297,8 +297,10 @@ func TestMembership_ObserversServe(t *testing.T) {
 	if got := word(t, e.servers[4], "srvr"); !strings.Contains(got, "Mode: observer\n") {
 		t.Errorf("srvr of an observer: %s", got)
 	}
-	mntr := word(t, e.leader(), "mntr")
-	for _, line := range []string{"zk_quorum_size\t2\n", "zk_synced_observers\t1\n", "zk_learners\t3\n", "zk_synced_followers\t2\n"} {
+	lead := e.leader()
+	testkit.Eventually(t, "the leader has a connection to each", func() bool { return strings.Contains(word(t, lead, "mntr"), "zk_learners\t3\n") })
+	mntr := word(t, lead, "mntr")
+	for _, line := range []string{"zk_quorum_size\t2\n", "zk_synced_observers\t1\n", "zk_synced_non_voting_followers\t0\n", "zk_synced_followers\t2\n"} {
 		if !strings.Contains(mntr, line) {
 			t.Errorf("mntr of the leader lacks %q", line)
 		}

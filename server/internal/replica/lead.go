@@ -13,6 +13,7 @@ import (
 type view struct {
 	leader      uint64 // 0: not known
 	term        uint64 // set if the leader is this member
+	began       time.Time
 	established atomic.Bool
 	ctx         context.Context
 	cancel      context.CancelFunc
@@ -61,7 +62,7 @@ func (r *Replica) watch(ctx context.Context, bell <-chan raft.Observation) {
 // turn ends one view and begins the next. before is closed when an earlier lead of ours is over; it returns the same for
 // the newest.
 func (r *Replica) turn(ctx context.Context, old *view, leader, term uint64, before chan struct{}) chan struct{} {
-	v := &view{leader: leader, term: term}
+	v := &view{leader: leader, term: term, began: time.Now()}
 	v.ctx, v.cancel = context.WithCancel(ctx)
 	r.view.Store(v)
 	old.established.Store(false)
@@ -146,6 +147,15 @@ func (r *Replica) Leader() (id uint64, ok bool) {
 // IsLeader tells whether this member believes to lead and has applied all that was committed before its term.
 // It may have been deposed without knowing: only Call proves anything.
 func (r *Replica) IsLeader() bool { return r.established() != nil }
+
+// Led returns for how long this member has led, 0 if it does not.
+func (r *Replica) Led() time.Duration {
+	v := r.established()
+	if v == nil {
+		return 0
+	}
+	return time.Since(v.began)
+}
 
 func serverID(id uint64) raft.ServerID { return raft.ServerID(strconv.FormatUint(id, 10)) }
 

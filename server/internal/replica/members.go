@@ -34,6 +34,23 @@ func (r *Replica) Members() []Peer {
 	return slices.Clone(r.members.Load().all)
 }
 
+// Connected counts the other members that can be reached now: voters, observers, and retired ones.
+func (r *Replica) Connected() (voters, observers, retired int) {
+	m := r.members.Load()
+	for id, o := range m.others {
+		switch {
+		case !o.link.connected():
+		case !o.Observer:
+			voters++
+		case slices.ContainsFunc(m.retired, func(p Peer) bool { return p.ID == id }):
+			retired++
+		default:
+			observers++
+		}
+	}
+	return voters, observers, retired
+}
+
 func (r *Replica) peer(id uint64) (Peer, bool) {
 	o, ok := r.members.Load().others[id]
 	if !ok {
