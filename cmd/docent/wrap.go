@@ -173,14 +173,20 @@ func (w *wrap) run(argv []string, take func(ctx context.Context, c *client.Clien
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(w.cmd.Context())) // our signals end it, not main's
 	defer cancel(nil)
 	c, t, err := w.acquire(ctx, cancel, signals, take)
-	if c != nil {
-		defer c.Close()
-	}
+	defer closeNow(c)
 	if err != nil {
 		return plainly(err)
 	}
 	cmd := child.Command{Path: program, Args: argv, Env: childEnv(t.vars)}
 	return w.keep(ctx, t, cmd, signals)
+}
+
+// closeNow ends the session if a server is there to be told. Else it ends by itself: whoever waits for our exit code is not
+// kept waiting.
+func closeNow(c *client.Client) {
+	if c != nil && c.State() == client.Connected {
+		_ = c.Close()
+	}
 }
 
 // childEnv is our environment with vars in place of what is only for a child.
@@ -240,6 +246,7 @@ func (w *wrap) dial(ctx context.Context) (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	cfg.CloseTimeout = time.Second
 	c, err := w.remote.dialConfig(ctx, cfg)
 	if err != nil {
 		return nil, err
