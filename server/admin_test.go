@@ -88,7 +88,7 @@ func TestAdminCommands(t *testing.T) {
 		}
 	}
 	for _, name := range []string{
-		"configuration", "connections", "dirs", "dump", "environment", "hash", "is_read_only", "last_snapshot", "monitor", "ruok",
+		"configuration", "connections", "containers", "dirs", "dump", "environment", "hash", "is_read_only", "last_snapshot", "monitor", "ruok",
 		"server_stats", "stat_reset", "stats", "voting_view", "watch_summary", "watches", "watches_by_path", "connection_stat_reset", "zabstate", "leader",
 	} {
 		if !strings.Contains(index, `<a href="/commands/`+name+`">`) {
@@ -106,7 +106,8 @@ func TestAdminCommands(t *testing.T) {
 	}
 	for path, want := range map[string]string{
 		"/commands/mntr": `"znode_count" : 5`, "/commands/srvr": `"server_state": "standalone"`, "/commands/dump": `"/e"`,
-		"/commands/nonsense": `"error" : "Unknown command: nonsense"`, "/commands/conf": `"max_session_timeout" : 60000`,
+		"/commands/containers": `"ttl_nodes" : []`,
+		"/commands/nonsense":   `"error" : "Unknown command: nonsense"`, "/commands/conf": `"max_session_timeout" : 60000`,
 	} {
 		if _, body := get(t, srv, path); !strings.Contains(body, want) {
 			t.Errorf("%s: %s, want %s", path, body, want)

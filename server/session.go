@@ -16,7 +16,8 @@ import (
 	"github.com/docent-io/docent/server/internal/tree"
 )
 
-func sessionID(id int64) string { return fmt.Sprintf("0x%x", id) }
+// sessionID writes a session's number as all tools read it: those of servers from 128 on are negative.
+func sessionID(id int64) string { return fmt.Sprintf("0x%x", uint64(id)) }
 
 // A sessionCounter makes session ids: the server's number in the top byte, then the time of its start in milliseconds,
 // then a counter, as ZooKeeper does. Should one be in use all the same, the tree refuses it and the next is tried.
