@@ -110,10 +110,8 @@ func (c *core) farewell(s *session, cn *conn, failed <-chan error) error {
 		s.gone.Store(k.out == answered)
 		return errEnded
 	case err := <-failed:
-		select {
-		case <-k.done: // the answer, and the server hung up behind it
+		if !k.abandon() { // the answer was there, and the server hung up behind it
 			s.gone.Store(k.out == answered)
-		default:
 		}
 		return err
 	case <-patience.C:

@@ -416,6 +416,49 @@ func TestSession_DeadlineOnTheConnection(t *testing.T) {
 	})
 }
 
+// C2: the request that closes a session may lose its connection. Nothing of it is left to a call of the next session:
+// that one waits for its own answer, and is sent once.
+func TestSession_C2_FarewellLeavesNoToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, f, p := start(t, client.Config{})
+		s := session(t, c)
+		p.hand.Store(true)
+		p.setMute(true)
+		for s.Context().Err() == nil {
+			get := begin(func() (client.Node, error) { return s.Get(t.Context(), "/x") })
+			p.reply(p.want(wire.OpGetData), 0, &wire.GetDataResponse{})
+			if _, err := get.wait(t); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(1100 * time.Millisecond)
+		}
+		p.want(wire.OpCloseSession)
+		p.nc.Close() // without an answer
+		p = f.next()
+		p.hello() // for the session left over
+		p.expired()
+		p = f.next()
+		p.hello()
+		p.grant(sessionID+1, timeout)
+		for range 3 { // whichever call the pool gives out
+			get := begin(func() (client.Node, error) { return c.Get(t.Context(), "/y") })
+			req := p.want(wire.OpGetData)
+			synctest.Wait()
+			select {
+			case again := <-p.in:
+				t.Fatalf("%v was sent twice", again.Op)
+			case <-get.done:
+				t.Fatalf("the call ended before its answer: %v", get.err)
+			default:
+			}
+			p.reply(req, 0, &wire.GetDataResponse{Data: []byte("mine")})
+			if node, err := get.wait(t); err != nil || string(node.Data) != "mine" {
+				t.Errorf("got %q, %v", node.Data, err)
+			}
+		}
+	})
+}
+
 // A reply that says "expired" costs the connection; what is true, the next connect request tells.
 func TestReply_SessionExpired(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
