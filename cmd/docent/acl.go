@@ -114,7 +114,7 @@ everything. It needs no server. USER:PASSWORD is read from stdin if it is -.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			secret := args[0]
 			if secret == "-" {
-				text, err := e.data(secret)
+				text, err := e.data(cmd.Context(), secret)
 				if err != nil {
 					return err
 				}

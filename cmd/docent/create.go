@@ -52,7 +52,7 @@ has to stay: until a signal, or until the session ends (exit code 76).`,
 		}
 		var data []byte
 		if len(args) > 1 {
-			if data, err = e.data(args[1]); err != nil {
+			if data, err = e.data(cmd.Context(), args[1]); err != nil {
 				return err
 			}
 		}

@@ -51,17 +51,16 @@ done again. With --recursive, --timeout is for each answer.`,
 		if !*recursive {
 			return r.run(cmd, timeout, func(ctx context.Context, c *client.Client) error { return c.Delete(ctx, path, *version) })
 		}
-		ctx, alive, cancel := timeout.patience(cmd.Context())
+		ctx, life, cancel := timeout.lifeSigns(cmd.Context())
 		defer cancel()
 		return r.use(ctx, func(c *client.Client) error {
 			if !*yes {
-				if err := confirmDelete(ctx, e, c, path); err != nil {
+				if err := confirmDelete(ctx, life, e, c, path); err != nil {
 					return err
 				}
-				alive() // it was the person who took the time
 			}
 			p := newProgress(e, "nodes deleted")
-			d := deletion{c: c, told: func(n int) { alive(); p.add(n) }}
+			d := deletion{c: c, told: func(n int) { life.alive(); p.add(n) }}
 			err := d.subtree(ctx, path)
 			p.done()
 			if err != nil {
@@ -77,8 +76,8 @@ done again. With --recursive, --timeout is for each answer.`,
 }
 
 // confirmDelete asks a person at a terminal. Scripts are not asked.
-func confirmDelete(ctx context.Context, e env, c *client.Client, path string) error {
-	ask, asked := e.question()
+func confirmDelete(ctx context.Context, p *lifeSign, e env, c *client.Client, path string) error {
+	ask, asked := e.question(ctx)
 	if !asked {
 		return nil
 	}
@@ -86,6 +85,8 @@ func confirmDelete(ctx context.Context, e env, c *client.Client, path string) er
 	if err != nil {
 		return err
 	}
+	p.rest()
+	defer p.alive()
 	answer, err := ask(fmt.Sprintf("delete %s and the %d nodes below it? [y/N] ", printable(path), n))
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
@@ -97,14 +98,14 @@ func confirmDelete(ctx context.Context, e env, c *client.Client, path string) er
 }
 
 // question returns how to ask, if there is somebody to be asked.
-func (e env) question() (ask func(string) (string, error), ok bool) {
+func (e env) question(ctx context.Context) (ask func(string) (string, error), ok bool) {
 	if e.attached != nil {
 		return e.attached.more, e.attached.interactive
 	}
 	_, ok = terminal(e.stdin)
 	return func(text string) (string, error) {
 		fmt.Fprint(e.stderr, text)
-		return bufio.NewReader(e.stdin).ReadString('\n')
+		return bufio.NewReader(e.input(ctx)).ReadString('\n')
 	}, ok
 }
 

@@ -74,10 +74,10 @@ time to live: add "container":true or "ttl":"1h" to a line if need be.
 		if err != nil {
 			return err
 		}
-		ctx, alive, cancel := timeout.patience(cmd.Context())
+		ctx, life, cancel := timeout.lifeSigns(cmd.Context())
 		defer cancel()
 		p := newProgress(e, "nodes exported")
-		w := exportWalk{root: r.path(optional(args, 0)), system: cfg.Chroot == "", skipDenied: *skip, told: func(n int) { alive(); p.add(n) }}
+		w := exportWalk{root: r.path(optional(args, 0)), system: cfg.Chroot == "", skipDenied: *skip, told: func(n int) { life.alive(); p.add(n) }}
 		err = r.use(ctx, func(c *client.Client) error {
 			w.c = c
 			return w.write(ctx, e.stdout)

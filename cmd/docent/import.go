@@ -74,14 +74,16 @@ fails (1), skips or replaces it. --timeout is for each answer.`,
 			return err
 		}
 		path := r.path(optional(args, 0))
-		source, err := f.source(e, r, path)
+		ctx, life, cancel := timeout.lifeSigns(cmd.Context())
+		defer cancel()
+		stdin := e.input(ctx)
+		stdin.waits, stdin.goesOn = life.rest, life.alive
+		source, err := f.source(stdin, r, path)
 		if err != nil {
 			return err
 		}
-		ctx, alive, cancel := timeout.patience(cmd.Context())
-		defer cancel()
 		p := newProgress(e, "nodes imported")
-		m := importRun{flags: f, root: path, told: func(n int) { alive(); p.add(n) }}
+		m := importRun{flags: f, root: path, told: func(n int) { life.alive(); p.add(n) }}
 		m.count.DryRun = f.dry
 		err = r.use(ctx, func(c *client.Client) error {
 			m.c = c
@@ -113,10 +115,10 @@ func (f *importFlags) check() error {
 type importSource func(ctx context.Context, told func(n int), yield func(exportRecord) error) (exportCount, error)
 
 // source returns where the records come from.
-func (f *importFlags) source(e env, r *remote, path string) (importSource, error) {
+func (f *importFlags) source(stdin io.Reader, r *remote, path string) (importSource, error) {
 	if f.from == "" {
 		return func(_ context.Context, _ func(int), yield func(exportRecord) error) (exportCount, error) {
-			return readExport(e.stdin, yield)
+			return readExport(stdin, yield)
 		}, nil
 	}
 	from := *r

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -86,12 +87,12 @@ func parentOf(path string) string {
 const maxData = 64 << 20
 
 // data returns the bytes that an argument stands for: itself, the content of @FILE, or stdin for -.
-func (e env) data(arg string) ([]byte, error) {
+func (e env) data(ctx context.Context, arg string) ([]byte, error) {
 	switch {
 	case arg == "-" && e.attached != nil:
 		return nil, usagef("-: a shell has no further input; use @FILE")
 	case arg == "-":
-		return readData(e.stdin, "stdin")
+		return readData(e.input(ctx), "stdin")
 	case strings.HasPrefix(arg, "@"):
 		f, err := os.Open(arg[1:])
 		if err != nil {

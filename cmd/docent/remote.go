@@ -200,13 +200,26 @@ func (l *timeLimit) bound(ctx context.Context) (context.Context, context.CancelF
 	return context.WithTimeoutCause(ctx, d, &exit{code: exitUnreachable, err: fmt.Errorf("no answer within %v", d)})
 }
 
-// patience bounds what takes long as a whole by the time that passes between two calls of alive.
-func (l *timeLimit) patience(parent context.Context) (ctx context.Context, alive func(), cancel context.CancelFunc) {
-	d := time.Duration(*l)
-	ctx, cancelCause := context.WithCancelCause(parent)
-	if d <= 0 {
-		return ctx, func() {}, func() { cancelCause(nil) }
-	}
-	timer := time.AfterFunc(d, func() { cancelCause(&exit{code: exitUnreachable, err: fmt.Errorf("no answer within %v", d)}) })
-	return ctx, func() { timer.Reset(d) }, func() { timer.Stop(); cancelCause(nil) }
+// lifeSign bounds what takes long as a whole by the time that passes without a sign of life.
+type lifeSign struct {
+	limit time.Duration // 0: none
+	timer *time.Timer
 }
+
+// lifeSigns returns a context that ends, as that of bound, when there was no sign of life for so long.
+func (l *timeLimit) lifeSigns(parent context.Context) (context.Context, *lifeSign, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(parent)
+	p := &lifeSign{limit: max(time.Duration(*l), 0)}
+	p.timer = time.AfterFunc(p.limit, func() {
+		if p.limit > 0 {
+			cancel(&exit{code: exitUnreachable, err: fmt.Errorf("no answer within %v", p.limit)})
+		}
+	})
+	return ctx, p, func() { p.timer.Stop(); cancel(nil) }
+}
+
+// alive is a sign of life.
+func (p *lifeSign) alive() { p.timer.Reset(p.limit) }
+
+// rest lets time pass until the next sign of life: it is somebody else who is waited for.
+func (p *lifeSign) rest() { p.timer.Stop() }

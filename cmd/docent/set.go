@@ -28,7 +28,7 @@ or by stdin if it is -. DATA that begin with a dash come behind --. Exits with
 		if err := out.check(); err != nil {
 			return err
 		}
-		data, err := e.data(args[1])
+		data, err := e.data(cmd.Context(), args[1])
 		if err != nil {
 			return err
 		}

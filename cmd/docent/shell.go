@@ -63,7 +63,7 @@ var errQuit = errors.New("exit")
 
 // script carries out the lines of stdin.
 func (s *shell) script(ctx context.Context, keepGoing bool) error {
-	in := bufio.NewReader(s.e.stdin)
+	in := bufio.NewReader(s.e.input(ctx))
 	number, failed := 0, error(nil)
 	next := func(string) (string, error) {
 		line, err := in.ReadString('\n')

@@ -33,7 +33,12 @@ type typist struct {
 // atTerminal runs docent in a terminal of its own, with a home of its own.
 func atTerminal(t *testing.T, home, dsn string, args ...string) *typist {
 	t.Helper()
-	cmd := exec.Command(docent(t), args...)
+	return terminalOf(t, home, dsn, exec.Command(docent(t), args...))
+}
+
+// terminalOf runs a program in a terminal of its own.
+func terminalOf(t *testing.T, home, dsn string, cmd *exec.Cmd) *typist {
+	t.Helper()
 	cmd.Env = append(os.Environ(), "XDG_STATE_HOME="+home, "DOCENT_DSN="+dsn, "TERM=xterm")
 	tty, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 24, Cols: 200})
 	if err != nil {

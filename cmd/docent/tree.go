@@ -42,11 +42,11 @@ object a line. --timeout is for each answer.`,
 		if err := out.check(); err != nil {
 			return err
 		}
-		ctx, alive, cancel := timeout.patience(cmd.Context())
+		ctx, life, cancel := timeout.lifeSigns(cmd.Context())
 		defer cancel()
 		return r.use(ctx, func(c *client.Client) error {
 			buffered := bufio.NewWriter(e.stdout)
-			d := drawing{c: c, out: out, w: buffered, alive: alive, most: *depth}
+			d := drawing{c: c, out: out, w: buffered, alive: life.alive, most: *depth}
 			if d.most == 0 {
 				d.most = math.MaxInt
 			}

@@ -48,7 +48,7 @@ It exits with 75 if a version is not that of the node.`,
 		if err := out.check(); err != nil {
 			return err
 		}
-		steps, err := e.txnSteps(r)
+		steps, err := e.txnSteps(cmd.Context(), r)
 		if err != nil || len(steps) == 0 {
 			return err
 		}
@@ -65,8 +65,8 @@ It exits with 75 if a version is not that of the node.`,
 }
 
 // txnSteps reads the operations.
-func (e env) txnSteps(r *remote) (steps []txnStep, err error) {
-	next := e.txnLines()
+func (e env) txnSteps(ctx context.Context, r *remote) (steps []txnStep, err error) {
+	next := e.txnLines(ctx)
 	for number := 1; ; number++ {
 		line, err := next()
 		if errors.Is(err, io.EOF) {
@@ -87,7 +87,7 @@ func (e env) txnSteps(r *remote) (steps []txnStep, err error) {
 		words, err := splitWords(line)
 		var step txnStep
 		if err == nil {
-			step, err = newStep(e, r, words)
+			step, err = newStep(ctx, e, r, words)
 		}
 		if err != nil {
 			return nil, usagef("line %d: %w", number, err)
@@ -98,11 +98,11 @@ func (e env) txnSteps(r *remote) (steps []txnStep, err error) {
 }
 
 // txnLines returns a function that reads a line: of stdin, or of what is typed in a shell.
-func (e env) txnLines() func() (string, error) {
+func (e env) txnLines(ctx context.Context) func() (string, error) {
 	if e.attached != nil {
 		return func() (string, error) { return e.attached.more("txn> ") }
 	}
-	in := bufio.NewReader(e.stdin)
+	in := bufio.NewReader(e.input(ctx))
 	return func() (string, error) {
 		line, err := in.ReadString('\n')
 		if line != "" && errors.Is(err, io.EOF) {
@@ -113,7 +113,7 @@ func (e env) txnLines() func() (string, error) {
 }
 
 // newStep reads the operation of a line.
-func newStep(e env, r *remote, words []string) (step txnStep, err error) {
+func newStep(ctx context.Context, e env, r *remote, words []string) (step txnStep, err error) {
 	step.Op = words[0]
 	fs := pflag.NewFlagSet(step.Op, pflag.ContinueOnError)
 	fs.Usage = func() {}
@@ -145,7 +145,7 @@ func newStep(e env, r *remote, words []string) (step txnStep, err error) {
 		if fs.Arg(1) == "-" {
 			return step, errors.New("-: stdin is the transaction; use @FILE")
 		}
-		if data, err = e.data(fs.Arg(1)); err != nil {
+		if data, err = e.data(ctx, fs.Arg(1)); err != nil {
 			return step, err
 		}
 	}
