@@ -40,7 +40,8 @@ type link struct {
 
 // dial opens a connection and attaches to s, or begins a session if s has none.
 func dial(ctx context.Context, cfg *Config, addr string, s *session) (*link, error) {
-	ctx, cancel := context.WithTimeout(ctx, dialTime)
+	// As long as ZooKeeper's own client tries one server, so that all can be tried before the session ends.
+	ctx, cancel := context.WithTimeout(ctx, min(max(cfg.Session/time.Duration(len(cfg.Addrs)), 200*time.Millisecond), dialTime))
 	defer cancel()
 	nc, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
 	if err != nil {

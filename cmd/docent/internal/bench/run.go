@@ -105,7 +105,7 @@ func (r *run) connect(ctx context.Context) ([]*worker, error) {
 			w.versions = make([]int32, cfg.Nodes)
 		}
 		workers[i] = w
-		return w.connect(ctx)
+		return w.begin(ctx)
 	})
 	if err == nil {
 		return workers, nil

@@ -69,12 +69,18 @@ func (n *names) clear() {
 
 func (w *worker) underWay() uint64 { return w.sent.Load() - w.done.Load() }
 
-// connect opens the connection, and waits until this server has all that was created.
+// connect opens the connection.
 func (w *worker) connect(ctx context.Context) (err error) {
-	if w.link, err = dial(ctx, w.cfg, w.cfg.Addrs[w.server], &w.session); err != nil {
+	w.link, err = dial(ctx, w.cfg, w.cfg.Addrs[w.server], &w.session)
+	return err
+}
+
+// begin opens the first connection, and waits until its server has all that was created.
+func (w *worker) begin(ctx context.Context) error {
+	if err := w.connect(ctx); err != nil {
 		return err
 	}
-	if _, err = w.link.call(1<<30, wire.OpSync, func(b []byte) []byte { return wire.AppendString(b, w.nodes.root) }); err != nil {
+	if _, err := w.link.call(1<<30, wire.OpSync, func(b []byte) []byte { return wire.AppendString(b, w.nodes.root) }); err != nil {
 		w.link.nc.Close()
 		return fmt.Errorf("sync: %w", err)
 	}

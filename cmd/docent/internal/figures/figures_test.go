@@ -81,7 +81,7 @@ func TestFigures_AreWellFormed(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
-			if e, ok := token.(xml.StartElement); ok && e.Name.Local == "path" {
+			if e, ok := token.(xml.StartElement); ok && e.Name.Local == "polyline" {
 				lines++
 			}
 		}

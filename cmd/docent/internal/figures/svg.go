@@ -25,6 +25,14 @@ type series struct {
 	points []point
 }
 
+func (s *series) stroke() string {
+	style := fmt.Sprintf(`stroke="%s" stroke-width="1.8"`, s.color)
+	if s.dash != "" {
+		style += fmt.Sprintf(` stroke-dasharray="%s"`, s.dash)
+	}
+	return style
+}
+
 type point struct{ x, y, low, high float64 }
 
 const (
@@ -138,13 +146,13 @@ func (f *frame) axes(b *strings.Builder) {
 func (f *frame) lines(b *strings.Builder) {
 	for _, s := range f.c.series {
 		var path strings.Builder
-		for i, p := range s.points {
-			fmt.Fprintf(&path, "%c%.1f,%.1f", "ML"[min(i, 1)], f.x(p.x), f.y(p.y))
+		for _, p := range s.points {
+			fmt.Fprintf(&path, "%.1f,%.1f ", f.x(p.x), f.y(p.y))
 		}
 		if path.Len() == 0 {
 			continue
 		}
-		fmt.Fprintf(b, `<path d="%s" fill="none" stroke="%s" stroke-width="1.8" stroke-dasharray="%s"/>`+"\n", path.String(), s.color, s.dash)
+		fmt.Fprintf(b, `<polyline points="%s" fill="none" %s/>`+"\n", strings.TrimSpace(path.String()), s.stroke())
 		for _, p := range s.points {
 			if p.high > p.low {
 				line(b, f.x(p.x), f.y(p.low), f.x(p.x), f.y(p.high), fmt.Sprintf(`stroke="%s" stroke-opacity="0.5"`, s.color))
@@ -163,7 +171,7 @@ func legend(b *strings.Builder, x, y float64, charts []chart) {
 				continue
 			}
 			told[s.name] = true
-			line(b, x, y, x+26, y, fmt.Sprintf(`stroke="%s" stroke-width="1.8" stroke-dasharray="%s"`, s.color, s.dash))
+			line(b, x, y, x+26, y, s.stroke())
 			mark(b, x+13, y, s)
 			text(b, x+32, y+4, "start", s.name, `font-size="12"`)
 			y += 20
@@ -222,5 +230,5 @@ func short(v float64) string {
 	case v >= 1e3:
 		return fmt.Sprintf("%g k", v/1e3)
 	}
-	return fmt.Sprintf("%g", math.Round(v*1e6)/1e6)
+	return fmt.Sprintf("%g", math.Abs(math.Round(v*1e6)/1e6)) // no axis goes below 0, and -0 is no label
 }
