@@ -58,7 +58,7 @@ func CloseAfter(op string, n int) Fault { return Fault{Kind: ClosedAfterReply, O
 // LateCommit closes the connection when the nth request of kind op arrives, and carries the request out when the
 // session is back on a connection to the same server, as a request that was still on its way through the ensemble would
 // be: the session's reads do not see it, until just before its next sync or write. If the session is back at another
-// server of a cluster first, the request is lost.
+// server of a cluster first, the request is lost, as is one that never leaves the server: a read, or one about watches.
 func LateCommit(op string, n int) Fault { return Fault{Kind: CommittedLate, Op: op, N: n} }
 
 // String returns a line such as "drop reply of create 2".

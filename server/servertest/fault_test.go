@@ -188,3 +188,38 @@ func TestFreezeTakesVirtualTime(t *testing.T) {
 		}
 	})
 }
+
+// What is about watches is never under way through an ensemble: it ends with its connection, and does not take off the
+// watches of the next one.
+func TestLateCommit_LeavesWatchesAlone(t *testing.T) {
+	bubble(t, func(t *testing.T, srv *servertest.Server) {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		c := srv.Dial(t)
+		if _, err := c.Create(ctx, "/x", nil); err != nil {
+			t.Fatal(err)
+		}
+		s, err := c.Session(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		watch := func() *client.Watch {
+			_, w, err := s.GetW(ctx, "/x")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return w
+		}
+		w := watch()
+		srv.Inject(servertest.LateCommit("removeWatches", 1))
+		w.Close()
+		synctest.Wait()
+		w = watch()
+		if _, err := s.Set(ctx, "/x", []byte("new"), -1); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Wait(ctx); err != nil {
+			t.Errorf("the second watch: %v", err)
+		}
+	})
+}

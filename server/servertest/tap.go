@@ -125,8 +125,21 @@ func setsWatch(op wire.Op, frame []byte) bool {
 	return op == wire.OpAddWatch
 }
 
+// local tells whether requests of a kind concern the server and the connection they came on alone. Such a request is never
+// under way through the ensemble: it ends with its connection, and cannot touch the watches of the next one.
+func local(op wire.Op) bool {
+	switch op {
+	case wire.OpPing, wire.OpAuth, wire.OpSetWatches, wire.OpSetWatches2, wire.OpAddWatch, wire.OpRemoveWatches, wire.OpCheckWatches:
+		return true
+	}
+	return isKind("read", op)
+}
+
 // keep puts a request aside until its session is back.
-func (t *tap) keep(session int64, frame []byte) {
+func (t *tap) keep(session int64, op wire.Op, frame []byte) {
+	if local(op) {
+		return
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.late[session] = append(t.late[session], frame)
@@ -142,7 +155,7 @@ func (t *tap) forget(session int64) {
 
 // due returns the requests put aside that are to be carried out before one of kind op.
 func (t *tap) due(session int64, op wire.Op) [][]byte {
-	if isKind("read", op) || op == wire.OpPing || op == wire.OpAuth || op == wire.OpSetWatches || op == wire.OpSetWatches2 {
+	if local(op) {
 		return nil
 	}
 	t.mu.Lock()

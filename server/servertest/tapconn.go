@@ -139,7 +139,7 @@ func (c *tapConn) pass(e *exchange) error {
 	session := c.session.Load()
 	switch e.request.Kind {
 	case CommittedLate:
-		c.tap.keep(session, e.frame)
+		c.tap.keep(session, e.op, e.frame)
 		return errFault
 	case RequestDropped:
 		return errFault
