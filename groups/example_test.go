@@ -29,6 +29,35 @@ func ExampleJoin() {
 	// Output: n42 has 64 cores <nil>
 }
 
+func ExampleWatch() {
+	srv := servertest.MustStart()
+	defer srv.Close()
+	worker, master := srv.MustDial(), srv.MustDial()
+	ctx := context.Background()
+
+	me, err := groups.Join(ctx, worker, "jobs/7/workers", 64, groups.ID("n42"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for group, err := range groups.Watch[int](ctx, master, "jobs/7/workers") {
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(len(group.Members), "here")
+		if len(group.Members) == 0 {
+			return
+		}
+		if err := me.Leave(ctx); err != nil {
+			fmt.Println(err)
+		}
+	}
+	// Output:
+	// 1 here
+	// 0 here
+}
+
 func ExampleDiscover() {
 	srv := servertest.MustStart()
 	defer srv.Close()
