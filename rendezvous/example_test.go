@@ -55,3 +55,22 @@ func ExamplePoint_Follow() {
 	// I work for host-a:4242
 	// the master is gone: I stop taking work
 }
+
+func ExamplePoint_Gather() {
+	srv := servertest.MustStart()
+	defer srv.Close()
+	master, worker := srv.MustDial(), srv.MustDial()
+	ctx, done := context.WithCancel(context.Background())
+
+	follows := make(chan struct{})
+	go func() {
+		defer close(follows)
+		for range rendezvous.At[string](worker, "jobs/7/meet").Follow(ctx) { // counts as a worker that is here
+		}
+	}()
+	err := rendezvous.At[string](master, "jobs/7/meet").Gather(ctx, 1)
+	fmt.Println("all are here:", err)
+	done()
+	<-follows
+	// Output: all are here: <nil>
+}
