@@ -30,7 +30,7 @@ func doctorVerb(e env) *cobra.Command {
 	}
 	lim := limits{}
 	cmd.Flags().Int32Var(&lim.value, "max-value", 64<<10, "`bytes` of data that are oversize")
-	looker(cmd, e, func(ctx context.Context, l *looking, args []string) error {
+	examine := looker(cmd, e, func(ctx context.Context, l *looking, args []string) error {
 		path := zpath.Join("/", strings.Join(args, ""))
 		containers, err := l.containers(ctx)
 		if err != nil {
@@ -52,6 +52,13 @@ func doctorVerb(e env) *cobra.Command {
 		}
 		return nil
 	})
+	run := examine.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if lim.value < 1 {
+			return usagef("--max-value %d: want at least 1", lim.value)
+		}
+		return run(cmd, args)
+	}
 	noTimeLimit(cmd)
 	return cmd
 }

@@ -21,10 +21,10 @@ type waitLine struct {
 	leases  []spot
 }
 
-// waitsFor is one step of a cycle: session waits in a line for blocker, who is there at the given place.
+// waitsFor is one step of a cycle: session waits in a line for blocker.
 type waitsFor struct {
 	session, blocker sessionID
-	own, other       string // paths of their nodes
+	own              string // the path of the session's node
 	line             string
 }
 

@@ -63,6 +63,7 @@ func TestLook_Refusals(t *testing.T) {
 		`unexpected argument "b"`:    {"inspect", "a", "b"},
 		"unexpected argument \"c\"":  {"doctor", "a", "c"},
 		"unknown flag: --deep":       {"doctor", "--deep"},
+		"--max-value 0":              {"doctor", "--max-value", "0"},
 		"exclude each other":         {"status", "--json", "--format", "x"},
 		"--every 0s":                 {"top", "--every", "0"},
 		"DSN: does not begin":        {"status", "--dsn", "http://x"},

@@ -131,15 +131,6 @@ func (s *screen) ends(before *term.State) int {
 	}
 }
 
-func (s *screen) state() *term.State {
-	s.t.Helper()
-	st, err := term.GetState(int(s.tty.Fd()))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return st
-}
-
 func TestTop_Live(t *testing.T) {
 	w := newLookout(t)
 	a := w.as("job-a")
