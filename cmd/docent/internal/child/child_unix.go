@@ -15,7 +15,6 @@ import (
 // Child is a running command. Its methods belong to one goroutine.
 type Child struct {
 	pid     int // and the number of its process group
-	signals chan<- os.Signal
 	term    *terminal
 	stopped chan syscall.Signal
 	ended   chan struct{}
@@ -57,7 +56,7 @@ func notify(c chan<- os.Signal, signals ...os.Signal) {
 func Start(cmd Command, c chan<- os.Signal) (*Child, error) {
 	adoptOrphans()
 	notify(c, forwarded[4:]...)
-	k := &Child{signals: c, stopped: make(chan syscall.Signal, 1), ended: make(chan struct{}), gone: make(chan struct{})}
+	k := &Child{stopped: make(chan syscall.Signal, 1), ended: make(chan struct{}), gone: make(chan struct{})}
 	started := make(chan error)
 	go k.run(cmd, started)
 	if err := <-started; err != nil {
@@ -183,7 +182,6 @@ func (k *Child) Suspend(sig syscall.Signal) (goOn bool) {
 	}
 	k.term.takeBack(k.pid)
 	pause()
-	notify(k.signals, syscall.SIGTSTP)
 	return true
 }
 
@@ -199,14 +197,14 @@ func (k *Child) Close() {
 	k.term.close()
 }
 
-// pause stops this process as Ctrl-Z does, until it is continued. Where nobody could continue it (its process group is
-// orphaned), the kernel ignores that, and it goes on after a moment.
+// pause stops this process until it is continued, as Ctrl-Z would. It does so by SIGTTIN, since Go keeps its handler of
+// SIGTSTP even when nobody wants to be notified any more. Where nobody could continue us (our process group is orphaned),
+// the kernel ignores both, and we go on after a moment.
 func pause() {
 	woken := make(chan os.Signal, 1)
 	signal.Notify(woken, syscall.SIGCONT)
 	defer signal.Stop(woken)
-	signal.Reset(syscall.SIGTSTP)
-	_ = syscall.Kill(syscall.Getpid(), syscall.SIGTSTP)
+	_ = syscall.Kill(syscall.Getpid(), syscall.SIGTTIN)
 	select {
 	case <-woken:
 	case <-time.After(200 * time.Millisecond):

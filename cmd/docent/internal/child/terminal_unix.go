@@ -59,7 +59,6 @@ func (t *terminal) takeBack(group int) {
 }
 
 func (t *terminal) set(group int) {
-	signal.Ignore(syscall.SIGTTOU) // which is sent to who does this from the background
-	defer signal.Reset(syscall.SIGTTOU)
+	signal.Ignore(syscall.SIGTTOU)                                    // which is sent to who does this from the background; the child runs already
 	_ = unix.IoctlSetPointerInt(int(t.f.Fd()), unix.TIOCSPGRP, group) // fails if the group has ended
 }
