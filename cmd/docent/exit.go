@@ -140,6 +140,7 @@ own code, and 128+N if signal N ended it.
    77  an ACL or the authentication refuses it
   126  the child cannot be executed
   127  the child's program is not there
+  130  INT came before it was done; 143: TERM. What runs until then ends with 0
 
 Batch systems requeue on 75. A server or network that fails later than at the
 start is waited for, as long as --wait or --timeout allow.`}

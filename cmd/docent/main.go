@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -23,9 +24,25 @@ type env struct {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	os.Exit(run(ctx, env{args: os.Args[1:], stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv}))
+	os.Exit(run(untilTold(), env{args: os.Args[1:], stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv}))
+}
+
+// untilTold returns a context that ends with INT or TERM. Its cause is the exit code of a verb that had not done by then
+// what it was for; a second signal ends the process at once.
+func untilTold() context.Context {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() { // for as long as the process lives
+		code := 128
+		sig := <-signals
+		signal.Stop(signals)
+		if n, ok := sig.(syscall.Signal); ok {
+			code += int(n)
+		}
+		cancel(&exit{code: code, err: fmt.Errorf("ended by a signal: %v", sig)})
+	}()
+	return ctx
 }
 
 // run carries out one command line, and returns the exit code.

@@ -4,10 +4,12 @@ package main_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/docent-io/docent/client"
@@ -170,4 +172,30 @@ func TestRendezvous_Refusals(t *testing.T) {
 	l.fails(64, "want follow, post or wait", "rendezvous")
 	l.fails(64, "empty", "rendezvous", "wait", "a//b")
 	l.fails(64, "no such file", "rendezvous", "post", "x", "@/nowhere")
+}
+
+// What waits in vain tells which signal ended it; what runs until it is told has then done what it was for. A server
+// that is killed ends neither.
+func TestRendezvous_Told(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	for sig, code := range map[syscall.Signal]int{syscall.SIGINT: 130, syscall.SIGTERM: 143} {
+		wait := l.begin("rendezvous", "wait", "meet", "--export", "M_")
+		follow := l.begin("rendezvous", "follow", "meet")
+		testkit.Eventually(t, "both wait", func() bool {
+			answer, err := l.ask("wchs")
+			return err == nil && strings.Contains(answer, "Total watches:") && !strings.Contains(answer, "Total watches:0") && !strings.Contains(answer, "Total watches:1\n")
+		})
+		l.kill()
+		l.start()
+		l.ready()
+		wait.signal(sig)
+		follow.signal(sig)
+		if got, out := wait.exit(), wait.stdout.String(); got != code || out != fmt.Sprintf("(exit %d)\n", code) {
+			t.Errorf("after %v, wait ends with %d and %q, want %d: %s", sig, got, out, code, wait.stderr)
+		}
+		if got := follow.exit(); got != 0 || follow.stderr.String() != "" {
+			t.Errorf("after %v, follow ends with %d: %s", sig, got, follow.stderr)
+		}
+	}
 }
