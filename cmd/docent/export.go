@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -59,13 +60,15 @@ func exportVerb(e env) *cobra.Command {
 		Long: `Writes a znode and all below it to stdout, one JSON object a line, for docent
 import: data, ACLs and sequence counters. Ephemerals are left out and counted.
 Nodes that change meanwhile are written as before or after (docent backup has
-one moment of all). Servers do not tell which nodes are containers or have a
-time to live: add "container":true or "ttl":"1h" to a line if need be.
+one moment of all). Which nodes are containers, only docent's servers tell, at
+--admin; what has a time to live, nobody: add "ttl":"1h" to a line if need be.
 --timeout is for each answer.`,
 		Example: "  docent export --dsn zk://old:2181 /app > app.jsonl",
 		Args:    optionalArgs(nil, "PATH"),
 	}
 	r := addRemote(cmd, e)
+	o := &operator{getenv: e.getenv, sends: "application/json"}
+	cmd.Flags().StringVar(&o.admin, "admin", "", "`address` for operators of a docent server; or DOCENT_ADMIN")
 	skip := cmd.Flags().Bool("skip-denied", false, "leave out what the ACL refuses, and count it")
 	timeout := addTimeout(cmd)
 	cmd.ValidArgsFunction = r.completePath
@@ -76,8 +79,12 @@ time to live: add "container":true or "ttl":"1h" to a line if need be.
 		}
 		ctx, life, cancel := timeout.lifeSigns(cmd.Context())
 		defer cancel()
+		containers, err := exportContainers(ctx, o, r, cfg.Chroot)
+		if err != nil {
+			return err
+		}
 		p := newProgress(e, "nodes exported")
-		w := exportWalk{root: r.path(optional(args, 0)), system: cfg.Chroot == "", skipDenied: *skip, told: func(n int) { life.alive(); p.add(n) }}
+		w := exportWalk{containers: containers, root: r.path(optional(args, 0)), system: cfg.Chroot == "", skipDenied: *skip, told: func(n int) { life.alive(); p.add(n) }}
 		err = r.use(ctx, func(c *client.Client) error {
 			w.c = c
 			return w.write(ctx, e.stdout)
@@ -90,6 +97,32 @@ time to live: add "container":true or "ttl":"1h" to a line if need be.
 		return err
 	}
 	return cmd
+}
+
+// exportContainers asks an address for operators, if there is one, which nodes are containers.
+func exportContainers(ctx context.Context, o *operator, r *remote, chroot string) (map[string]bool, error) {
+	o.auth = r.auth
+	if o.complete() != nil {
+		return nil, nil // only that there is no address can be wrong
+	}
+	resp, err := o.request(ctx, http.MethodGet, "containers", nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	var answer struct {
+		Containers []string `json:"containers"`
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
+		return nil, fmt.Errorf("%s: what it answers is no list of containers: %w", o.admin, err)
+	}
+	set := make(map[string]bool, len(answer.Containers))
+	for _, path := range answer.Containers {
+		if rest, ok := strings.CutPrefix(path, strings.TrimSuffix(rooted("/", chroot), "/")); ok && strings.HasPrefix(rest+"/", "/") {
+			set[rooted("/", rest)] = true
+		}
+	}
+	return set, nil
 }
 
 func (n exportCount) String() string {
@@ -111,6 +144,7 @@ type exportWalk struct {
 	root       string
 	system     bool // paths begin at the root of the ensemble, where /zookeeper is the servers' own
 	skipDenied bool
+	containers map[string]bool
 	told       func(n int) // gets the number of nodes just read
 	count      exportCount
 }
@@ -224,7 +258,7 @@ func (x *exportWalk) read(ctx context.Context, path string) (n exportNode, err e
 	if err != nil {
 		return n, err
 	}
-	n.stat, n.record.Data = node.Stat, node.Data
+	n.stat, n.record.Data, n.record.Container = node.Stat, node.Data, x.containers[full]
 	if !slices.Equal(acl, client.WorldACL(client.PermAll)) {
 		n.record.ACL = formatACL(acl)
 		n.masked = slices.ContainsFunc(acl, func(a client.ACL) bool { return a.Scheme == "digest" && strings.HasSuffix(a.ID, ":x") })

@@ -201,6 +201,21 @@ func TestTransfer_KindsOfNodes(t *testing.T) {
 	is(t, must(t, not.DSN(), file, "import", "/k"), "4 nodes created, 2 without the end of life that the server does not know\n")
 }
 
+// Which nodes are containers, docent's servers tell at their address for operators.
+func TestTransfer_ContainersByAdmin(t *testing.T) {
+	srv := servertest.New(t, servertest.WithConfig(func(cfg *server.Config) { cfg.AdminListen = "127.0.0.1:0" }))
+	must(t, srv.DSN(), "", "create", "/ch/app/box/in", "x", "--parents")
+	must(t, srv.DSN(), "", "create", "/ch/app/plain")
+	r := call(t, srv.DSN()+"/ch", "", "export", "/app", "--admin", srv.Server().AdminAddr())
+	want := []string{`{"path":"/","data":null,"container":true,"counter":2}`, `{"path":"/box","data":null,"container":true,"counter":1}`, `{"path":"/plain","data":null}`, `{"path":"/box/in","data":"eA=="}`}
+	for _, line := range want {
+		if !strings.Contains(r.stdout, line+"\n") {
+			t.Errorf("no line %s in\n%s%s", line, r.stdout, r.stderr)
+		}
+	}
+	fails(t, srv.DSN(), "", 69, "refused", "export", "/ch", "--admin", "127.0.0.1:1")
+}
+
 func TestTransfer_Counters(t *testing.T) {
 	from, to := servertest.New(t), servertest.New(t)
 	c := from.Dial(t)
