@@ -101,8 +101,5 @@ func (m Mix) pick(rng *rand.Rand) kind {
 	return m.kinds[len(m.kinds)-1] // but for rounding
 }
 
-// has tells whether a kind is part of the mix.
-func (m Mix) has(k kind) bool { return slices.Contains(m.kinds, k) }
-
 // writes tells whether any kind of the mix changes the tree.
 func (m Mix) writes() bool { return slices.ContainsFunc(m.kinds, kind.write) }

@@ -122,10 +122,10 @@ func installed(system string) error {
 		return nil
 	}
 	if _, err := exec.LookPath("java"); err != nil {
-		return fmt.Errorf("Debian's zookeeper is needed: %w", err)
+		return fmt.Errorf("the package zookeeper of Debian is needed: %w", err)
 	}
 	if _, err := os.Stat(zookeeperJar); err != nil {
-		return fmt.Errorf("Debian's zookeeper is needed: %w", err)
+		return fmt.Errorf("the package zookeeper of Debian is needed: %w", err)
 	}
 	return nil
 }
