@@ -26,15 +26,15 @@ A lost session does not stop it: it is shown again as soon as that is possible.`
 	w := newWrap(cmd, e)
 	in := groups.Instance{}
 	fs := cmd.Flags()
-	fs.StringVar(&in.ID, "instance", "", "`name` among the instances (default: made from our identity)")
-	fs.StringVar(&in.Host, "host", "", "`name` or address to connect to (default: the host's name)")
+	fs.StringVar(&in.ID, "instance", "", "`name` of the instance (default: from our identity)")
+	fs.StringVar(&in.Host, "host", "", "where to connect to (default: the host's name)")
 	fs.IntVar(&in.Port, "port", 0, "and the port")
 	fs.StringVar(&in.Version, "version", "", "semantic `version`, as 1.6.2")
-	fs.StringVar(&in.Flavor, "flavor", "", "`what` sets it apart from other instances")
-	meta := fs.StringArray("meta", nil, "`KEY=TEXT`: more to select it by; may be repeated")
+	fs.StringVar(&in.Flavor, "flavor", "", "`what` sets it apart from others")
+	meta := fs.StringArray("meta", nil, "`KEY=TEXT`: more to select it by; repeatable")
 	under := fs.String("under", "", "`path` that services are below (default /svc)")
-	drain := fs.Duration("drain", time.Second, "how long to show it as draining before it is asked to end")
-	w.addWait("how long to wait while another has the same name; then 75 (default: for ever)")
+	drain := fs.Duration("drain", time.Second, "how long to show it as draining first")
+	w.addWait("for another of its name to go; then 75 (default: ever)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		in.Service = args[0]
 		if err := completeInstance(&in, *meta); err != nil {
