@@ -127,10 +127,10 @@ func (b *Batch) listing(k *call, w *Watch, shown string, err error) *Future[List
 	})
 }
 
-// Create makes a node. Parents and Protected are not for batches.
+// Create makes a node. Parents, Protected and WithSiblings are not for batches.
 func (b *Batch) Create(path string, data []byte, o ...CreateOption) *Future[Node] {
 	spec := newCreateSpec(o)
-	k, shown, err := b.s.startCreate(path, data, &spec, spec.parents || spec.protected)
+	k, shown, err := b.s.startCreate(path, data, &spec, spec.parents || spec.protected || spec.siblings != nil)
 	return queue(b, k, shown, err, func(k *call, err error) (Node, error) {
 		if err != nil {
 			return Node{}, err

@@ -73,11 +73,27 @@ func (s *Session) createOnce(ctx context.Context, path string, data []byte, spec
 		return Node{}, err
 	}
 	defer s.s.release(k)
-	s.s.run(ctx, k)
+	if spec.siblings != nil {
+		s.runWithSiblings(ctx, k, spec.siblings)
+	} else {
+		s.s.run(ctx, k)
+	}
 	if err := s.failure(k, shown); err != nil {
 		return Node{}, err
 	}
 	return Node{Path: s.c.show(k.rep.path), Data: data, Stat: Stat(k.rep.stat)}, nil
+}
+
+// runWithSiblings carries out a create, and a list of its parent behind it.
+func (s *Session) runWithSiblings(ctx context.Context, create *call, names *[]string) {
+	parent, _ := zpath.Split(zpath.Join("", create.req.path+"0"))
+	list := s.s.call(wire.OpGetChildren2, parent)
+	defer s.s.release(list)
+	s.s.run(ctx, create, list)
+	*names = nil
+	if s.failure(list, s.c.show(parent)) == nil {
+		*names = list.rep.names
+	}
 }
 
 // createParent makes a node for others to stand below, and its parents first. That somebody else was faster is fine,

@@ -8,9 +8,10 @@ import (
 
 // CreateOption changes how a node is created.
 type CreateOption struct {
-	kind createKind
-	ttl  time.Duration
-	acl  []ACL
+	kind     createKind
+	ttl      time.Duration
+	acl      []ACL
+	siblings *[]string
 }
 
 type createKind uint8
@@ -23,6 +24,7 @@ const (
 	kindACL
 	kindParents
 	kindProtected
+	kindSiblings
 )
 
 // Ephemeral makes the node end with the session that creates it.
@@ -50,6 +52,13 @@ func Parents() CreateOption { return CreateOption{kind: kindParents} }
 // ends before the outcome is known, the node is looked for and deleted in the background (see Session.Pending).
 func Protected() CreateOption { return CreateOption{kind: kindProtected} }
 
+// WithSiblings lists the children of the new node's parent in the same flight, right behind the create: names has the node
+// itself among them. It is nil when there is no such list, although the create may have succeeded: it had to be found
+// again after a lost reply, or the list alone was refused. Not for transactions.
+func WithSiblings(names *[]string) CreateOption {
+	return CreateOption{kind: kindSiblings, siblings: names}
+}
+
 // createSpec is what the options of one create come to.
 type createSpec struct {
 	ephemeral, sequential, container, parents, protected bool
@@ -57,6 +66,8 @@ type createSpec struct {
 	ttl   time.Duration
 	acl   []ACL // nil: as configured
 	extra bool  // more than one kind of life time was asked for
+
+	siblings *[]string // nil: not asked for
 }
 
 func newCreateSpec(opts []CreateOption) (spec createSpec) {
@@ -77,6 +88,8 @@ func newCreateSpec(opts []CreateOption) (spec createSpec) {
 			spec.parents = true
 		case kindProtected:
 			spec.protected = true
+		case kindSiblings:
+			spec.siblings = o.siblings
 		}
 	}
 	return spec

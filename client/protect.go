@@ -36,6 +36,9 @@ func (s *Session) createProtected(ctx context.Context, g guard, data []byte, spe
 		if !errors.Is(err, ErrMaybeApplied) && !(again && errors.Is(err, ErrNodeExists)) {
 			return node, err
 		}
+		if spec.siblings != nil {
+			*spec.siblings = nil // it is from before
+		}
 		found, ok, findErr := s.find(ctx, g, spec)
 		switch {
 		case ok:

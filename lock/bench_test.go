@@ -9,7 +9,7 @@ import (
 	"github.com/docent-io/docent/server/servertest"
 )
 
-// BenchmarkMutex_Uncontended takes and releases a lock that nobody else wants: three round trips, two of them writes.
+// BenchmarkMutex_Uncontended takes and releases a lock that nobody else wants: two round trips, each a write.
 func BenchmarkMutex_Uncontended(b *testing.B) {
 	srv := servertest.New(b)
 	m := lock.New(srv.Dial(b), "/locks/x")

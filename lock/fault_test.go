@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
-	"net"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -401,52 +400,20 @@ func TestMutex_LeaderKilled(t *testing.T) {
 	}
 }
 
-// trips counts round trips: how often a connection is written to after it was read from.
-type trips struct {
-	n atomic.Int64
-}
-
-func (r *trips) dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	nc, err := new(net.Dialer).DialContext(ctx, network, addr)
-	return &tripConn{Conn: nc, n: &r.n}, err
-}
-
-type tripConn struct {
-	net.Conn
-	n    *atomic.Int64
-	read atomic.Bool
-}
-
-func (c *tripConn) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
-	c.read.Store(true)
-	return n, err
-}
-
-func (c *tripConn) Write(b []byte) (int, error) {
-	if c.read.Swap(false) {
-		c.n.Add(1)
-	}
-	return c.Conn.Write(b)
-}
-
-func TestMutex_L4_UncontendedIsTwoRoundTrips(t *testing.T) {
+// The create and the list are one flight, and that is all Lock waits for: the watch on our node is set behind it.
+func TestMutex_L4_UncontendedIsOneRoundTrip(t *testing.T) {
 	srv := servertest.New(t)
-	var r trips
-	c := srv.Dial(t, func(c *client.Config) { c.DialContext = r.dial; c.SessionTimeout = time.Minute })
+	c := srv.Dial(t, func(c *client.Config) { c.SessionTimeout = time.Minute })
 	mustUnlock(t, mustLock(t, c, "/locks/x"))
-	r.n.Store(0)
 	before := srv.Count().Total()
+	srv.Inject(servertest.DelayReply("getData", 1, 200*time.Millisecond))
 	held := mustLock(t, c, "/locks/x")
-	if got := r.n.Load(); got != 2 {
-		t.Errorf("Lock took %d round trips, want 2", got)
-	}
-	if got := srv.Count().Total() - before; got != 3 {
-		t.Errorf("Lock took %d requests, want 3", got)
+	if c.Stats().WatchesOpen != 0 {
+		t.Error("Lock waited for the watch on its node")
 	}
 	mustUnlock(t, held)
-	if got := r.n.Load(); got != 3 {
-		t.Errorf("Lock and Unlock took %d round trips, want 3", got)
+	if got := srv.Count(); got.Total()-before != 4 {
+		t.Errorf("Lock and Unlock took %d requests, want 4: %v", got.Total()-before, got.Requests)
 	}
 }
 
@@ -476,8 +443,8 @@ func TestMutex_L4_ReleaseWakesOne(t *testing.T) {
 		}
 		held = o.held
 		after := srv.Count()
-		if got := after.Total() - before.Total(); got != 2 {
-			t.Errorf("a hand-over took %d requests, want 2: a delete and a list", got)
+		if got := after.Total() - before.Total(); got < 1 || got > 2 {
+			t.Errorf("a hand-over took %d requests, want 1 or 2: a delete, and a list unless one alone was ahead from the beginning", got)
 		}
 		if got := after.Events - before.Events; got != 2 {
 			t.Errorf("a hand-over took %d events, want 2: the waiter's, and the leaver's own node", got)

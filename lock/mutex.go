@@ -56,7 +56,7 @@ func (m *Mutex) TryLock(ctx context.Context) (*Held, error) {
 func (m *Mutex) line() recipes.Line {
 	l := recipes.Line{
 		Dir: m.path, Kind: kindMutex, Also: []string{kindKazoo}, Strict: m.opt.strict, Alive: m.opt.alive,
-		Bars: others(kindRead, kindWrite, kindKazooRead),
+		Bars: others(kindRead, kindWrite, kindKazooRead), Orderly: true,
 	}
 	if m.opt.layout == LayoutKazoo {
 		l.Kind, l.Also = kindKazoo, []string{kindMutex}

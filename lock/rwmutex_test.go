@@ -212,12 +212,19 @@ func TestRWMutex_ReadersWakeOnce(t *testing.T) {
 	writer := mustWLock(t, srv.Dial(t, long), "/rw/x").Held
 	var writers []<-chan outcome
 	const n = 5
-	for i := range n {
-		writers = append(writers, rwLater(t, srv.Dial(t, long), "/rw/x", false, i+1))
+	join := func(read bool, n int) <-chan outcome {
+		c := srv.Dial(t, long)
+		done := rwLater(t, c, "/rw/x", read, n)
+		testkit.Eventually(t, "it watches one ahead and itself", func() bool { return c.Stats().WatchesOpen == 2 })
+		if err := c.Sync(within(t, soon), "/"); err != nil { // the events of rwLater's own watch are behind us
+			t.Fatal(err)
+		}
+		return done
 	}
-	c := srv.Dial(t, long)
-	r := rwLater(t, c, "/rw/x", true, n+1)
-	testkit.Eventually(t, "the reader watches one ahead and itself", func() bool { return c.Stats().WatchesOpen == 2 })
+	for i := range n {
+		writers = append(writers, join(false, i+1))
+	}
+	r := join(true, n+1)
 	for i, done := range writers {
 		before := srv.Count()
 		mustUnlock(t, writer)

@@ -41,6 +41,7 @@ const queue = 10
 var budgets = []budget{
 	{"take and release a lock that is free", cost{2, 2, 1}, (*herd).uncontended},
 	{"come to wait for a lock", cost{3, 1, 0}, (*herd).arrive},
+	{"release a lock for which one waits, until that one holds", cost{0, 1, 2}, (*herd).handOverToSecond},
 	{"release a lock for which ten wait, until the next one holds", cost{1, 1, 2}, (*herd).handOver},
 	{"give up in the middle of the ten", cost{2, 1, 2}, (*herd).giveUp},
 	{"drain a lock for which 1,000 wait: per waiter", cost{5, 2.01, 2}, (*herd).drain},
@@ -95,8 +96,9 @@ the real server, fails when one is above its bound, and writes this page with ` 
 |---|---|---|---|---|---|---|
 %s
 Reads and writes are requests of all who take part, pings aside. A wake-up is a watch event that a server sends; the one
-who leaves gets one as well, for its own node. A free lock takes two round trips: the create, then the list and the own
-node in one flight; releasing it is a third.
+who leaves gets one as well, for its own node. A free lock takes one round trip, for the create and the list in one flight;
+the watch on its own node is set behind that, and nobody waits for it. Releasing it is a second. Who was second in line from
+the beginning need not read when the first has gone; whoever had more ahead reads the list once.
 
 A transaction counts as one write. Of a semaphore the first in the queue alone watches the leases; when it has been
 served, the next one takes its place, which is the rest of what a permit costs. When the leader changes, the next in line
@@ -236,6 +238,16 @@ func (h *herd) handOver() cost {
 			h.must(held.Unlock(within(h.t, soon)))
 			held = h.next(done)
 		}
+	})
+}
+
+func (h *herd) handOverToSecond() cost {
+	var held releaser = h.lock()
+	c := h.dial()
+	done := h.join(within(h.t, soon), c, 2, mutex)
+	return h.measure(1, func() {
+		h.must(held.Unlock(within(h.t, soon)))
+		h.next(done)
 	})
 }
 

@@ -18,7 +18,12 @@ type Hold struct {
 	token uint64
 	ctx   context.Context // derived from the session's lease, so both end in one step
 	end   context.CancelCauseFunc
-	done  chan struct{} // closed when the goroutines that keep it have ended
+
+	keepers sync.WaitGroup // goroutines that keep it, those to come included
+
+	mu      sync.Mutex // guards the rest
+	retired bool
+	stop    [2]func() bool // of keepers to come, by atEnd and atEvent: it reports whether one comes no more
 }
 
 func newHold(t *Ticket) (*Hold, error) {
@@ -27,8 +32,16 @@ func newHold(t *Ticket) (*Hold, error) {
 		end(nil)
 		return nil, context.Cause(ctx)
 	}
-	h := &Hold{line: t.line, s: t.s, path: t.path, token: t.token, ctx: ctx, end: end, done: make(chan struct{})}
-	go h.keep(t.own)
+	own := t.own
+	if own == nil {
+		var err error
+		if own, err = t.s.WatchLater(t.path); err != nil {
+			end(nil)
+			return nil, err
+		}
+	}
+	h := &Hold{line: t.line, s: t.s, path: t.path, token: t.token, ctx: ctx, end: end}
+	h.keep(own)
 	return h, nil
 }
 
@@ -68,8 +81,20 @@ func (h *Hold) Set(ctx context.Context, data []byte) error {
 // Retire ends the context, with the cause ErrReleased, and leaves the node: for who replaces it in a transaction. Release
 // still deletes it.
 func (h *Hold) Retire() {
+	h.mu.Lock()
+	first := !h.retired
+	h.retired = true
+	for _, stop := range h.stop {
+		if first && stop() {
+			h.keepers.Done()
+		}
+	}
+	h.mu.Unlock()
 	h.end(ErrReleased)
-	<-h.done
+	h.keepers.Wait()
+	if first {
+		h.leave() // if it was lost, and nobody has yet
+	}
 }
 
 // Release ends the context, with the cause ErrReleased, and then deletes the node. Nil means that the node is gone, or
@@ -104,43 +129,66 @@ func (b bound) Value(key any) any {
 	return b.caller.Value(key)
 }
 
-// keep watches over the node until the hold ends, and ends it when the node is gone. A hold that was lost is never
-// found again: if its session lives on after all, the node is deleted.
+// keep watches over the node until the hold ends, and ends it when the node is gone. As long as nothing happens that
+// takes no goroutine, unless the line wants more.
 func (h *Hold) keep(own *client.Watch) {
-	defer close(h.done)
-	var others sync.WaitGroup
-	defer others.Wait()
 	if h.line.Strict {
-		others.Go(h.endWhenSuspended)
+		h.keepers.Go(h.endWhenSuspended)
 	}
 	if h.line.Alive != nil {
-		others.Go(func() { h.end(h.ask()) })
+		h.keepers.Go(func() { h.end(h.ask()) })
 	}
-	h.end(h.watch(own))
+	h.when(atEnd, func(f func()) func() bool { return context.AfterFunc(h.ctx, f) }, h.leave)
+	h.when(atEvent, own.AfterFunc, func() { h.look(own) })
+}
+
+// The two things that may call for a keeper.
+const (
+	atEnd   = iota // the hold is lost
+	atEvent        // the watch on our node has ended
+)
+
+// when makes do a keeper to come, unless the hold is retired.
+func (h *Hold) when(which int, start func(f func()) (stop func() bool), do func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.retired {
+		return
+	}
+	h.keepers.Add(1)
+	h.stop[which] = start(func() { defer h.keepers.Done(); do() })
+}
+
+// leave deletes the node of a hold that was lost: it is never found again, if its session lives on after all.
+func (h *Hold) leave() {
 	if h.Lost() && !errors.Is(context.Cause(h.ctx), ErrGone) {
 		// With a context that is over, this only leaves word with the session, which goes on until it is confirmed.
 		_ = h.s.DeleteGuaranteed(h.ctx, h.path)
 	}
 }
 
-// watch returns why the hold ends; it re-reads the node whenever its watch has fired.
-func (h *Hold) watch(own *client.Watch) error {
-	for {
-		select {
-		case <-own.Done():
-		case <-h.ctx.Done():
-			return context.Cause(h.ctx) // the watch ends by itself: with our node, or with the session
-		}
-		node, w, err := h.s.GetW(h.ctx, h.path)
-		switch {
-		case errors.Is(err, client.ErrNoNode):
-			return ErrGone
-		case err != nil:
-			return err
-		}
-		if own = w; h.line.Notice != nil {
+// look finds out what has ended the watch on our node, and sets the next one. That the node was deleted needs no second
+// look, for its name is never used again.
+func (h *Hold) look(own *client.Watch) {
+	ev, err := own.Wait(h.ctx)
+	if h.ctx.Err() != nil {
+		return
+	}
+	if err == nil && ev.Type == client.EventDeleted || errors.Is(err, client.ErrNoNode) {
+		h.end(ErrGone)
+		return
+	}
+	node, next, err := h.s.GetW(h.ctx, h.path)
+	switch {
+	case errors.Is(err, client.ErrNoNode):
+		h.end(ErrGone)
+	case err != nil:
+		h.end(err)
+	default:
+		if h.line.Notice != nil {
 			h.line.Notice(node.Data)
 		}
+		h.when(atEvent, next.AfterFunc, func() { h.look(next) })
 	}
 }
 

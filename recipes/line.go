@@ -22,6 +22,10 @@ type Line struct {
 	// (ErrWrongKind). It is a pure function; nil bars nobody.
 	Bars func(name string) bool
 
+	// Orderly tells that places are only ever taken behind all others, by sequential creates, and that the rule is that of
+	// strict turns. Then the second in line is first when the first has gone, and need not look again.
+	Orderly bool
+
 	// Strict ends a hold as soon as the connection is lost, and not only when the session can no longer be relied on.
 	Strict bool
 	// Alive, if it is set, is asked at once and then every third of the session's timeout, while a place is held, whether
@@ -133,11 +137,14 @@ func (l Line) blocker(line []Place, name string) (*Place, error) {
 
 // Draw takes a place at the end of the line, with data in its node, and returns a ticket for it. The place belongs to
 // the session and ends with it. A lost reply does not lead to a second place; and when ctx ends before the reply came,
-// a place that was taken all the same is found and given up in the background (CURATOR-45, -79, -264). It fails with
+// a place that was taken all the same is found and given up in the background (CURATOR-45, -79, -264). The line is listed
+// in the same flight, so that who comes first need not ask whose turn it is. It fails with
 // ErrSequenceExhausted when the directory has no numbers left, and with the session's error when that has ended.
 func (l Line) Draw(ctx context.Context, s *client.Session, data []byte) (*Ticket, error) {
+	t := &Ticket{line: l, s: s}
+	t.note()
 	node, err := s.Create(ctx, zpath.Join(l.Dir, l.Kind), data,
-		client.Protected(), client.Ephemeral(), client.Sequential(), client.Parents())
+		client.Protected(), client.Ephemeral(), client.Sequential(), client.Parents(), client.WithSiblings(&t.first))
 	switch {
 	case errors.Is(err, client.ErrNodeExists):
 		// A sequential name with a fresh GUID cannot be taken: the server refuses because its counter is used up.
@@ -148,7 +155,8 @@ func (l Line) Draw(ctx context.Context, s *client.Session, data []byte) (*Ticket
 	if err != nil {
 		return nil, fmt.Errorf("draw in line %s: %w", l.Dir, err)
 	}
-	return &Ticket{line: l, s: s, path: node.Path, token: uint64(node.Stat.Czxid)}, nil
+	t.path, t.token = node.Path, uint64(node.Stat.Czxid)
+	return t, nil
 }
 
 // TicketFor makes a ticket of a place that the session has taken otherwise than by Draw: by a transaction of the

@@ -23,6 +23,8 @@ type Ticket struct {
 	path  string
 	token uint64        // 0: that of the node, when it has been read
 	own   *client.Watch // on our own node: deletion by others, requests; nil when it has to be set (again)
+	first []string      // the directory as it was when the place was taken, to be looked at once; or nil
+	since int64         // how often the client had connected before the line was last looked at
 }
 
 // BusyError says that it was not our turn at once. It matches ErrBusy.
@@ -39,33 +41,59 @@ func (e *BusyError) Is(target error) bool { return target == ErrBusy }
 // Wait sleeps until it is the ticket's turn. When ctx or the session ends first, or the place is deleted by somebody
 // (ErrGone), it gives the place up and returns why; ctx has no say over the hold once that is returned.
 func (t *Ticket) Wait(ctx context.Context) (*Hold, error) {
-	if err := t.Turn(ctx); err != nil {
-		return nil, err
+	if err := t.wait(ctx); err != nil {
+		return nil, t.GiveUp(ctx, err)
 	}
-	return t.Hold(ctx)
+	return t.hold(ctx)
 }
 
 // Turn is Wait, but what comes is not held yet: the ticket stays, for who has more to wait for. While Stirred does not
 // fire nobody else can have the turn, as long as the session lives.
+func (t *Ticket) Turn(ctx context.Context) error {
+	err := t.wait(ctx)
+	if err == nil {
+		err = t.watch(ctx)
+	}
+	if err != nil {
+		return t.GiveUp(ctx, err)
+	}
+	return nil
+}
+
+// wait is Turn for who watches over the node by himself.
 //
 // Reads need no sync: our session has seen its own place, so every state it is shown from then on holds whoever came
 // before. A lagging server makes us wait longer, never enter early.
-func (t *Ticket) Turn(ctx context.Context) error {
+func (t *Ticket) wait(ctx context.Context) error {
 	for {
 		line, err := t.look(ctx)
 		if err != nil {
-			return t.GiveUp(ctx, err)
+			return err
 		}
 		ahead, err := t.line.blocker(line, t.name())
-		if err == nil && ahead == nil {
-			return nil
+		if err != nil || ahead == nil {
+			return err
 		}
-		if err == nil {
-			err = t.sleep(ctx, t.line.Path(*ahead))
+		second := t.line.Orderly && len(line) > 1 && line[1].Name == t.name()
+		if gone, err := t.sleep(ctx, t.line.Path(*ahead)); err != nil || gone && second && t.still() {
+			return err
 		}
-		if err != nil {
-			return t.GiveUp(ctx, err)
-		}
+	}
+}
+
+// note begins a time of which still tells whether it was undisturbed.
+func (t *Ticket) note() { t.since = t.s.Client().Stats().Attached }
+
+// still tells whether our place is certain to be there, when an event has come: the connection was the same all the
+// time, so that events have come in order, and none was about our place. After another connection our place may have
+// gone earlier than what we were told of first.
+func (t *Ticket) still() bool {
+	select {
+	case <-t.own.Done():
+		return false
+	default: // in this order: the count changes before the state does
+		c := t.s.Client()
+		return c.State() == client.Connected && c.Stats().Attached == t.since
 	}
 }
 
@@ -78,21 +106,17 @@ func (t *Ticket) Path() string { return t.path }
 
 // Try is Wait without waiting: when it is not the ticket's turn now, it gives the place up and returns a *BusyError.
 func (t *Ticket) Try(ctx context.Context) (*Hold, error) {
-	if err := t.TurnNow(ctx); err != nil {
-		return nil, err
+	if err := t.now(ctx); err != nil {
+		return nil, t.GiveUp(ctx, err)
 	}
-	return t.Hold(ctx)
+	return t.hold(ctx)
 }
 
 // TurnNow is Turn without waiting: when it is not the ticket's turn now, it gives the place up and returns a *BusyError.
 func (t *Ticket) TurnNow(ctx context.Context) error {
-	line, err := t.look(ctx)
-	if err != nil {
-		return t.GiveUp(ctx, err)
-	}
-	ahead, err := t.line.blocker(line, t.name())
-	if err == nil && ahead != nil {
-		err = &BusyError{Line: slices.DeleteFunc(line, func(p Place) bool { return p.Name == t.name() })}
+	err := t.now(ctx)
+	if err == nil {
+		err = t.watch(ctx)
 	}
 	if err != nil {
 		return t.GiveUp(ctx, err)
@@ -100,13 +124,31 @@ func (t *Ticket) TurnNow(ctx context.Context) error {
 	return nil
 }
 
+func (t *Ticket) now(ctx context.Context) error {
+	line, err := t.look(ctx)
+	if err != nil {
+		return err
+	}
+	ahead, err := t.line.blocker(line, t.name())
+	if err == nil && ahead != nil {
+		err = &BusyError{Line: slices.DeleteFunc(line, func(p Place) bool { return p.Name == t.name() })}
+	}
+	return err
+}
+
 func (t *Ticket) name() string {
 	_, name := zpath.Split(t.path)
 	return name
 }
 
-// look lists the line and, in the same flight, sets the watch on our own node if it is not set.
+// look lists the line and, in the same flight, sets the watch on our own node if it is not set. The first look is at
+// what came with the place; then there is no watch yet.
 func (t *Ticket) look(ctx context.Context) ([]Place, error) {
+	if names := t.first; names != nil {
+		t.first = nil
+		return t.line.order(names), t.line.check(names)
+	}
+	t.note()
 	if t.own != nil {
 		select {
 		case <-t.own.Done():
@@ -124,11 +166,7 @@ func (t *Ticket) look(ctx context.Context) ([]Place, error) {
 		return nil, err
 	}
 	if own != nil {
-		reading, err := own.Get()
-		if err != nil {
-			return nil, gone(err)
-		}
-		if err := t.recognise(reading.Node, reading.Watch); err != nil {
+		if err := t.accept(own); err != nil {
 			return nil, err
 		}
 	}
@@ -147,40 +185,89 @@ func gone(err error) error {
 	return err
 }
 
-// sleep waits until the node of whoever is ahead, or our own, has changed in any way. It reads the node to watch it, for
-// exists would leave a watch behind where there is no node any more (Curator TN9).
-func (t *Ticket) sleep(ctx context.Context, ahead string) error {
-	_, w, err := t.s.GetW(ctx, ahead)
+// sleep waits until the node of whoever is ahead, or our own, has changed in any way, and tells whether the one ahead is
+// certain to have gone while we slept. It reads the node to watch it, for exists would leave a watch behind where there
+// is no node any more (Curator TN9).
+func (t *Ticket) sleep(ctx context.Context, ahead string) (gone bool, err error) {
+	w, err := t.watchBoth(ctx, ahead)
 	if errors.Is(err, client.ErrNoNode) {
-		return nil // gone since we looked
+		return false, nil // gone since we looked
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer w.Close()
 	select {
 	case <-w.Done():
-		_, err = w.Wait(ctx)
+		ev, err := w.Wait(ctx)
+		return ev.Type == client.EventDeleted, err
 	case <-t.own.Done():
 		_, err = t.own.Wait(ctx) // look sets it again, and finds out what happened
 	case <-ctx.Done():
 		err = ended(ctx)
 	}
-	return err
+	return false, err
+}
+
+// watchBoth sets the watch on the node of whoever is ahead and, in the same flight and before it, that on our own if it
+// is not set. ErrNoNode is about the one ahead.
+func (t *Ticket) watchBoth(ctx context.Context, ahead string) (*client.Watch, error) {
+	if t.own != nil {
+		_, w, err := t.s.GetW(ctx, ahead)
+		return w, err
+	}
+	b := t.s.Batch()
+	own, other := b.GetW(t.path), b.GetW(ahead)
+	err := b.Do(ctx)
+	reading, otherErr := other.Get()
+	if err == nil {
+		err = t.accept(own)
+	}
+	if err == nil {
+		return reading.Watch, otherErr
+	}
+	if otherErr == nil {
+		reading.Watch.Close()
+	}
+	return nil, err
+}
+
+// watch sets the watch on our own node if it is not set.
+func (t *Ticket) watch(ctx context.Context) error {
+	if t.own != nil {
+		return nil
+	}
+	b := t.s.Batch()
+	own := b.GetW(t.path)
+	if err := b.Do(ctx); err != nil {
+		return err
+	}
+	return t.accept(own)
+}
+
+// accept takes over the reading of our own node, which is an error if it has gone.
+func (t *Ticket) accept(own *client.Future[client.Reading]) error {
+	reading, err := own.Get()
+	if errors.Is(err, client.ErrNoNode) {
+		return fmt.Errorf("%w: %s", ErrGone, t.path) // and not the code, which is about others
+	}
+	if err != nil {
+		return err
+	}
+	return t.recognise(reading.Node, reading.Watch)
 }
 
 // Hold turns the ticket into a hold without asking whose turn it is: after Turn, or on terms of the caller's. It fails
 // when the session's lease has run out meanwhile (etcd #11456), or the node is gone.
 func (t *Ticket) Hold(ctx context.Context) (*Hold, error) {
-	if t.own == nil {
-		node, own, err := t.s.GetW(ctx, t.path)
-		if err == nil {
-			err = t.recognise(node, own)
-		}
-		if err != nil {
-			return nil, t.GiveUp(ctx, gone(err))
-		}
+	if err := t.watch(ctx); err != nil {
+		return nil, t.GiveUp(ctx, err)
 	}
+	return t.hold(ctx)
+}
+
+// hold is Hold, but a watch that is not set yet is set later.
+func (t *Ticket) hold(ctx context.Context) (*Hold, error) {
 	h, err := newHold(t)
 	if err != nil {
 		return nil, t.GiveUp(ctx, err)
