@@ -128,7 +128,8 @@ func writeBesideSnapshot(t testing.TB, srv *server.Server) (before, beside, took
 	}
 	phase.Store(1)
 	start := time.Now()
-	for metricOf(t, srv, "docent_raft_snapshots_total") == quiet && !t.Failed() {
+	ended := metricOf(t, srv, "docent_raft_snapshots_total") // the one that has just begun is the next to end
+	for metricOf(t, srv, "docent_raft_snapshots_total") == ended && !t.Failed() {
 	}
 	return 0, 0, time.Since(start)
 }

@@ -70,13 +70,13 @@ func (r *Replica) forget(ctx context.Context, id uint64) error {
 	return r.reconfigure(ctx, func() raft.IndexFuture { return r.raft.RemoveServer(serverID(id), 0, raftTimeout) })
 }
 
-// A forgetter remembers since when retired members have been gone.
+// A forgetter remembers since when retired members have been gone. Every member does, for it may come to lead.
 type forgetter map[uint64]time.Time
 
 // look forgets, if this member leads, who has been gone for long. It gives up at the first error: there is a next time.
 func (f forgetter) look(ctx context.Context, r *Replica, now time.Time) {
 	retired := r.members.Load().retired
-	if len(retired) == 0 || r.established() == nil {
+	if len(retired) == 0 {
 		clear(f)
 		return
 	}
@@ -87,10 +87,9 @@ func (f forgetter) look(ctx context.Context, r *Replica, now time.Time) {
 		}
 		since, ok := f[p.ID]
 		if !ok {
-			f[p.ID] = now
-			continue
+			f[p.ID], since = now, now
 		}
-		if now.Sub(since) < forgetTimeouts*r.cfg.ElectionTimeout || !r.changing.TryLock() {
+		if now.Sub(since) < forgetTimeouts*r.cfg.ElectionTimeout || r.established() == nil || !r.changing.TryLock() {
 			continue
 		}
 		err := r.forget(ctx, p.ID)
