@@ -61,7 +61,7 @@ func TestRaw_Terminal(t *testing.T) {
 	p.sees("[y/N] ")
 	p.types(ctrlC)
 	p.sees("interrupt")
-	p.ends(1)
+	p.ends(130)
 	p = atTerminal(t, t.TempDir(), srv.DSN(), "delete", "--recursive", "/in")
 	p.sees("[y/N] ")
 	p.types("yes\n")
