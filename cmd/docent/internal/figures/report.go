@@ -181,7 +181,7 @@ func (c *campaign) conditions(b *strings.Builder) {
 		first += " to " + last
 	}
 	fmt.Fprintf(b, "- **Machine**: %d cores (%s), %s of memory, Linux %s; %s, %s. Servers and load share the cores, and all servers one disk. Measured %s.\n",
-		runtime.NumCPU(), cpuModel(), memory(), firstLine("uname", "-r"), runtime.Version(), strings.Trim(firstLine("java", "-version"), "\n"), first)
+		runtime.NumCPU(), cpuModel(), memory(), kernel(), runtime.Version(), strings.Trim(firstLine("java", "-version"), "\n"), first)
 	b.WriteString("- **docent**: `docent serve --data DIR --listen ADDR --id N --peers …`, nothing else: each write is on disk (fdatasync) on a majority before it is acknowledged.\n")
 	fmt.Fprintf(b, "- **ZooKeeper**: %s of Debian, `forceSync` on (its default: each write is on disk on a majority), `tickTime=2000`, `-Xmx1000m` as its start script has it, `-Xmx500m` in ensembles of 5 and 7; 18 s of load before it is measured.\n", zookeeperVersion())
 	b.WriteString("- **Load**: `docent bench --load CONNECTIONSxREQUESTS --mix PERCENT`, connections spread over all servers, 1,000 nodes, 4 s after a warm-up of 1 s. Synchronous means one request under way on each connection; a single one goes to another member in each round.\n")
@@ -269,9 +269,16 @@ func memory() string {
 	return "an unknown amount"
 }
 
+// zookeeperVersion is in the name of the jar that stands beside the one without.
 func zookeeperVersion() string {
-	if target, err := os.Readlink(zookeeperJar); err == nil {
-		return strings.TrimSuffix(strings.TrimPrefix(filepath.Base(target), "zookeeper-"), ".jar")
+	if found, err := filepath.Glob(strings.TrimSuffix(zookeeperJar, ".jar") + "-[0-9]*.jar"); err == nil && len(found) > 0 {
+		return strings.TrimSuffix(strings.TrimPrefix(filepath.Base(found[0]), "zookeeper-"), ".jar")
 	}
 	return "3.8"
+}
+
+// kernel is the version alone, without what a distributor adds.
+func kernel() string {
+	version, _, _ := strings.Cut(firstLine("uname", "-r"), "-")
+	return version
 }
