@@ -42,7 +42,7 @@ func (s *sealed) Create(v raft.SnapshotVersion, index, term uint64, c raft.Confi
 	if err != nil {
 		return nil, errors.Join(err, sink.Cancel())
 	}
-	return sink, nil
+	return pace(sink, filepath.Join(s.dir, sink.ID()+".tmp", "state.bin"))
 }
 
 // List returns the snapshots, newest first, each with the size of what was put into it.
