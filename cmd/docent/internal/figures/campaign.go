@@ -48,8 +48,9 @@ type event struct {
 	What string  `json:"what"`
 }
 
-// load reads the samples that are there already.
+// load reads the samples that are there, in place of those it read before.
 func (c *campaign) load() error {
+	c.have = nil
 	f, err := os.Open(c.file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

@@ -127,6 +127,9 @@ func TestCampaign_GoesOn(t *testing.T) {
 	if err := again.load(); err != nil || len(again.have) != len(c.have) {
 		t.Fatalf("%d samples of %d are read again: %v", len(again.have), len(c.have), err)
 	}
+	if err := again.load(); err != nil || len(again.have) != len(c.have) {
+		t.Fatalf("%d samples of %d are there when they are read once more: %v", len(again.have), len(c.have), err)
+	}
 	if err := again.loads(loadRows(), 3); err != nil { // would start servers if anything were missing
 		t.Error(err)
 	}
