@@ -32,7 +32,11 @@ func main() {
 func untilTold() context.Context {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
+		if !signal.Ignored(sig) { // as INT is of what runs in a script's background
+			signal.Notify(signals, sig)
+		}
+	}
 	go func() { // for as long as the process lives
 		code := 128
 		sig := <-signals

@@ -109,11 +109,13 @@ func TestWrap_Nohup(t *testing.T) {
 	l := newLab(t)
 	cmd := l.command()
 	inner := l.command("lock", "a", "--", "sh", "-c", "echo pid $$; read line; exit 5")
-	cmd.Path, cmd.Args = "/bin/sh", append([]string{"sh", "-c", `trap '' HUP; exec "$@"`, "sh"}, inner.Args...)
+	cmd.Path, cmd.Args = "/bin/sh", append([]string{"sh", "-c", `trap '' HUP INT; exec "$@"`, "sh"}, inner.Args...)
 	p := run(t, "docent", cmd)
 	pid := started(t, p)
-	p.signal(syscall.SIGHUP)
-	syscall.Kill(-pid, syscall.SIGHUP)
+	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGINT} {
+		p.signal(sig)
+		syscall.Kill(-pid, sig)
+	}
 	fmt.Fprintln(p.stdin)
 	if code := p.exit(); code != 5 {
 		t.Errorf("exit code %d\n%s", code, p.stderr)
