@@ -52,7 +52,7 @@ var mayImport = map[string][]string{
 	"internal/interop":              {"internal"},
 	"internal/interop/differential": {"internal"},
 	"internal/interop/clientbench":  {"client", "internal/wire", "server/servertest"},
-	"internal/interop/contend":      {"client", "lock"},
+	"internal/interop/contend":      {"client", "lock", "leader"},
 	"client":                        {"internal/wire", "internal/zpath"},
 	"client/prommetrics":            {"client"},
 	"client/oteltracing":            {"client"},
