@@ -356,3 +356,26 @@ func (r *raw) late(t *testing.T, path string) {
 		}
 	}
 }
+
+// A client that pings and ends its session in the same breath gets both answers: the leader knows the session no more
+// when it is told of the ping.
+func TestPing_CloseBehindIt(t *testing.T) {
+	srv := start(t)
+	var conns []*raw
+	for range 8 {
+		conns = append(conns, connect(t, srv))
+	}
+	for _, r := range conns {
+		r.send(wire.RequestHeader{Xid: wire.XidPing, Op: wire.OpPing}.Append(nil))
+		r.send(wire.RequestHeader{Xid: 7, Op: wire.OpCloseSession}.Append(nil))
+	}
+	for _, r := range conns {
+		if h, _ := r.reply(wire.XidPing); h.Err != wire.OK {
+			t.Errorf("ping: %v", h.Err)
+		}
+		if h, _ := r.reply(7); h.Err != wire.OK {
+			t.Errorf("closeSession: %v", h.Err)
+		}
+		r.closed()
+	}
+}

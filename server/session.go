@@ -269,10 +269,8 @@ func (t *toucher) touch(ctx context.Context, slots []*slot) (left []*slot) {
 	for i, s := range slots {
 		switch {
 		case s.op != wire.OpPing:
-		case resp[i] == 0:
-			if !s.conn.ended() {
-				left = append(left, s)
-			}
+		case resp[i] == 0 && !s.conn.ended():
+			left = append(left, s)
 		default:
 			s.confirm()
 			s.conn.flushOrSignal()
@@ -304,8 +302,15 @@ func (l *lead) handle(_ uint64, req []byte) ([]byte, error) {
 	return resp, nil
 }
 
+// ended tells that the session has no need of its leader any more: the connection is closed, or the client has ended the
+// session itself, by a request behind its pings. The answer to that waits for those to the pings.
 func (c *conn) ended() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	for i := range c.ran {
+		if c.queue.at(i).last {
+			return true
+		}
+	}
 	return c.closed
 }
