@@ -365,8 +365,11 @@ func TestPing_CloseBehindIt(t *testing.T) {
 	for range 8 {
 		conns = append(conns, connect(t, srv))
 	}
+	ping := wire.RequestHeader{Xid: wire.XidPing, Op: wire.OpPing}.Append(nil)
+	conns[0].send(ping) // the next report to the leader has to wait for a while
+	conns[0].reply(wire.XidPing)
 	for _, r := range conns {
-		r.send(wire.RequestHeader{Xid: wire.XidPing, Op: wire.OpPing}.Append(nil))
+		r.send(ping)
 		r.send(wire.RequestHeader{Xid: 7, Op: wire.OpCloseSession}.Append(nil))
 	}
 	for _, r := range conns {
