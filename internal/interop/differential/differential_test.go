@@ -65,6 +65,9 @@ func (s step) String() string {
 
 // The same requests to both servers get the same replies, codes, Stats (times aside) and events.
 func TestDifferential(t *testing.T) {
+	if !peers.Required() {
+		t.Skip("takes a minute and needs Apache ZooKeeper: run `make interop` (DOCENT_REQUIRE_PEERS=1)")
+	}
 	bin := peers.Build(t, "./cmd/docent")
 	docent := newSide(t, "docent", startDocent(t, bin), sessions)
 	zk := newSide(t, "Apache ZooKeeper", peers.Zookeeper(t, "-Dzookeeper.extendedTypesEnabled=true", "-Dznode.container.checkIntervalMs=100000000",
@@ -82,6 +85,9 @@ func TestDifferential(t *testing.T) {
 
 // Two servers that differ in a setting are told apart.
 func TestDifferential_Notices(t *testing.T) {
+	if !peers.Required() {
+		t.Skip("takes a minute and needs Apache ZooKeeper: run `make interop` (DOCENT_REQUIRE_PEERS=1)")
+	}
 	bin := peers.Build(t, "./cmd/docent")
 	a := newSide(t, "docent", startDocent(t, bin), sessions)
 	b := newSide(t, "docent without TTLs", startDocent(t, bin, "--extended-types=false"), sessions)
