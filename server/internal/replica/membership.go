@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"syscall"
 	"time"
@@ -417,8 +418,7 @@ func (r *Replica) waiting(ctx context.Context, p Peer) error {
 	end := time.Now().Add(settleTimeouts * r.cfg.ElectionTimeout)
 	for {
 		err := r.probe(ctx, p)
-		soon := errors.Is(err, errTaken) || errors.Is(err, syscall.ECONNREFUSED)
-		if !soon || time.Now().After(end) {
+		if !passing(err) || time.Now().After(end) {
 			return err
 		}
 		select {
@@ -427,6 +427,16 @@ func (r *Replica) waiting(ctx context.Context, p Peer) error {
 			return err
 		}
 	}
+}
+
+// passing tells of an error that a server causes that has just been removed, and is about to wait to be added again.
+func passing(err error) bool {
+	for _, e := range []error{errTaken, syscall.ECONNREFUSED, syscall.ECONNRESET, io.EOF, io.ErrUnexpectedEOF} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
 }
 
 // probe asks the server at an address, over a connection of its own, whether it waits to be added.
