@@ -273,8 +273,8 @@ func TestServe_FolderOfAnotherKind(t *testing.T) {
 	t.Run("alone, now a member", func(t *testing.T) {
 		refuses(t, append(alone.args, "--id", "1", "--peers", peers), alone.data(), "of its own", "ensemble of 3")
 	})
-	t.Run("a member, now alone", func(t *testing.T) {
-		refuses(t, []string{"serve", "--data", e[0].data(), "--listen", e[0].addr}, e[0].data(), "ensemble of 3", "without peers")
+	t.Run("a member, now of another ensemble", func(t *testing.T) {
+		refuses(t, []string{"serve", "--data", e[0].data(), "--listen", e[0].addr, "--id", "9", "--peers", "9=127.0.0.1:1"}, e[0].data(), "member 1")
 	})
 }
 

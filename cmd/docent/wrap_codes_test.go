@@ -176,7 +176,7 @@ func TestWrap_JSON(t *testing.T) {
 		}
 		events = append(events, fmt.Sprint(ev.Event, ev.Code, ev.Token > 0))
 	}
-	if got := strings.Join(events, " "); got != "acquired0true ended2false" {
+	if got := strings.Join(events, " "); got != "acquired0 true ended2 false" {
 		t.Errorf("events are %s", got)
 	}
 }
