@@ -5,41 +5,79 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/docent-io/docent/internal/interop/matrix"
 	"github.com/docent-io/docent/internal/interop/peers"
 )
 
 const (
-	minChecks      = 30 // of each client against each server
+	minChecks      = matrix.AtLeast
 	sessionTimeout = 4 * time.Second
 	clientTime     = 5 * time.Minute // for all checks of a client; they take about ten seconds
 )
 
 // target is a server to check.
 type target struct {
-	name  string
-	addr  string
-	other string // another member of its ensemble, or the same server
+	server string // in the matrix
+	name   string
+	addr   string
+	other  string // another member of its ensemble, or the same server
 }
 
-// clients are the programs the checks run in, ready to be pointed at a server.
-type clients struct {
-	python string // with kazoo
-	gozk   string // the binary of internal/interop/gozk
+// row is a client, ready to be pointed at a server.
+type row struct {
+	name string
+	run  func(*testing.T, target)
 }
 
 // findClients ends the test where a peer is missing.
-func findClients(t *testing.T) clients {
+func findClients(t *testing.T) []row {
 	t.Helper()
 	if !peers.Required() {
 		t.Skip("takes minutes and needs foreign clients: run `make interop` (DOCENT_REQUIRE_PEERS=1)")
 	}
-	return clients{python: findKazoo(t), gozk: buildGozk(t)}
+	rows := []row{{"docent", ourClient}, {"C", cClient}, program("gozk", buildGozk(t))}
+	rows = append(rows, javaClients(t)...)
+	python := findKazoo(t)
+	kazoo := func(name string, env ...string) row {
+		return program(name, "env", append(env, python, "testdata/kazoo_checks.py")...)
+	}
+	rows = append(rows, kazoo("kazoo"))
+	if dir := os.Getenv("DOCENT_KAZOO_DIR"); dir != "" {
+		rows = append(rows, kazoo("another-kazoo", "PYTHONPATH="+dir))
+	}
+	return rows
+}
+
+// javaClients are zkCli, ZooKeeper's Java client and Curator, of every version there is.
+func javaClients(t *testing.T) (rows []row) {
+	t.Helper()
+	for i, d := range peers.Distributions() {
+		rows = append(rows, row{fmt.Sprint("zkCli", i), func(t *testing.T, at target) { zkCLI(t, d, at) }})
+		rows = append(rows, javaProgram(t, fmt.Sprint("Java", i), "ZooKeeperChecks", d.ClassPath()))
+	}
+	curator := curatorPath(t)
+	if dir := os.Getenv("DOCENT_CURATOR_DIR"); dir != "" {
+		rows = append(rows, javaProgram(t, "another-Curator", "CuratorChecks", filepath.Join(dir, "*")))
+	}
+	return append(rows, javaProgram(t, "Curator", "CuratorChecks", curator))
+}
+
+// javaProgram compiles a program of testdata with the classes of a class path.
+func javaProgram(t *testing.T, name, class, path string) row {
+	t.Helper()
+	dir := t.TempDir()
+	compile := exec.Command("javac", "-cp", path, "-d", dir, "-sourcepath", "testdata", "testdata/"+class+".java")
+	if out, err := compile.CombinedOutput(); err != nil {
+		t.Fatalf("javac %s: %v\n%s", class, err, out)
+	}
+	return program(name, "java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx256m", "-cp", path+":"+dir, class)
 }
 
 // findKazoo returns a Python that has kazoo. Debian's own comes first: another in PATH need not see Debian's packages.
@@ -70,28 +108,24 @@ func buildGozk(t *testing.T) string {
 	return bin
 }
 
-// check runs the checks of every client against every target, two at a time at most: a session must not expire because
-// the machine is busy with the other checks.
-func (c clients) check(t *testing.T, targets ...target) {
-	slots := make(chan struct{}, 2)
+// check runs the checks of every client against every target, as many at a time as -parallel says.
+func check(t *testing.T, clients []row, targets ...target) {
 	for _, at := range targets {
-		for name, run := range map[string]func(*testing.T, target){
-			"kazoo": func(t *testing.T, at target) { program(t, at, c.python, "testdata/kazoo_checks.py") },
-			"gozk":  func(t *testing.T, at target) { program(t, at, c.gozk) },
-			"zkCli": zkCLI,
-		} {
-			t.Run(at.name+"/"+name, func(t *testing.T) {
+		for _, c := range clients {
+			t.Run(at.name+"/"+c.name, func(t *testing.T) {
 				t.Parallel()
-				slots <- struct{}{}
-				defer func() { <-slots }()
-				run(t, at)
+				c.run(t, at)
 			})
 		}
 	}
 }
 
-// program runs a client that reports "ok NAME" or "FAIL NAME: …" for each check.
-func program(t *testing.T, at target, name string, args ...string) {
+// program is a client that tells "client NAME VERSION" and then reports "ok CHECK" or "FAIL CHECK: …" for each check.
+func program(as, name string, args ...string) row {
+	return row{as, func(t *testing.T, at target) { runProgram(t, at, name, args...) }}
+}
+
+func runProgram(t *testing.T, at target, name string, args ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), clientTime)
 	defer cancel()
@@ -104,6 +138,8 @@ func program(t *testing.T, at target, name string, args ...string) {
 	for in := bufio.NewScanner(bytes.NewReader(out)); in.Scan(); {
 		if check, ok := strings.CutPrefix(in.Text(), "ok "); ok {
 			r.ok(t, check)
+		} else if who, ok := strings.CutPrefix(in.Text(), "client "); ok {
+			r.client, r.version, _ = strings.Cut(who, " ")
 		} else if strings.HasPrefix(in.Text(), "FAIL ") {
 			t.Error(in.Text())
 		}
@@ -118,7 +154,23 @@ func program(t *testing.T, at target, name string, args ...string) {
 }
 
 // report counts the checks that passed, by name.
-type report struct{ names map[string]bool }
+type report struct {
+	client, version string
+	names           map[string]bool
+}
+
+// is is one check, of values as they print; the lines a command printed, as one line.
+func (r *report) is(t *testing.T, name string, got, want any) {
+	t.Helper()
+	if lines, ok := got.([]string); ok {
+		got = strings.Join(lines, " | ")
+	}
+	if g, w := fmt.Sprint(got), fmt.Sprint(want); g != w {
+		t.Errorf("FAIL %s: got %q want %q", name, g, w)
+		return
+	}
+	r.ok(t, name)
+}
 
 func (r *report) ok(t *testing.T, name string) {
 	t.Helper()
@@ -133,11 +185,19 @@ func (r *report) ok(t *testing.T, name string) {
 
 func (r *report) count() int { return len(r.names) }
 
-// done fails the test when too few checks passed: a client that ran nothing found no fault.
+// done fails the test when too few checks passed, for a client that ran nothing found no fault, and records those of a
+// test without failure.
 func (r *report) done(t *testing.T, at target) {
 	t.Helper()
 	if r.count() < minChecks {
 		t.Errorf("%d checks passed, want at least %d", r.count(), minChecks)
 	}
-	t.Logf("%d checks passed on %s", r.count(), at.name)
+	t.Logf("%s %s: %d checks passed on %s", r.client, r.version, r.count(), at.name)
+	if t.Failed() {
+		return
+	}
+	passed := matrix.Record{Server: at.server, At: at.name, Client: r.client, Version: r.version, Checks: r.count()}
+	if err := matrix.Append(passed); err != nil {
+		t.Error(err)
+	}
 }

@@ -75,24 +75,37 @@ func gozkContender(t testing.TB) *contender {
 	return startContender(t, "go-zookeeper", exec.Command(bin))
 }
 
-// curatorContender compiles Curator's program with Debian's jars, whose manifests name those that they need.
-func curatorContender(t testing.TB) *contender {
+// curatorPath is the class path of Debian's jars, whose manifests name those that they need.
+func curatorPath(t testing.TB) string {
 	t.Helper()
-	const jar = "/usr/share/java/curator-recipes.jar"
-	if _, err := os.Stat(jar); err != nil {
-		peers.Missing(t, "Curator (Debian: apt-get install libcurator-recipes-java): %v", err)
+	const dir = "/usr/share/java/"
+	for _, jar := range []string{"curator-recipes.jar", "curator-x-discovery.jar"} {
+		if _, err := os.Stat(dir + jar); err != nil {
+			peers.Missing(t, "Curator (Debian: apt-get install libcurator-recipes-java libcurator-discovery-java): %v", err)
+		}
 	}
 	if _, err := exec.LookPath("javac"); err != nil {
-		peers.Missing(t, "no javac in PATH (Debian: apt-get install openjdk-17-jdk-headless)")
+		peers.Missing(t, "no javac in PATH (Debian: apt-get install default-jdk-headless)")
 	}
-	dir := t.TempDir()
-	path := strings.Join([]string{jar, "/usr/share/java/curator-framework.jar", "/usr/share/java/curator-client.jar",
-		"/usr/share/java/zookeeper.jar", "/usr/share/java/slf4j-nop.jar"}, ":")
-	if out, err := exec.Command("javac", "-cp", path, "-d", dir, "testdata/Contend.java").CombinedOutput(); err != nil {
+	var jars []string
+	for _, jar := range []string{"curator-recipes", "curator-x-discovery", "curator-framework", "curator-client", "zookeeper",
+		"jackson-databind", "jackson-core", "jackson-annotations", "guava", "slf4j-nop"} {
+		jars = append(jars, dir+jar+".jar")
+	}
+	return strings.Join(jars, ":")
+}
+
+// curatorProgram compiles and starts a program of testdata that takes orders.
+func curatorProgram(t testing.TB, class string) *contender {
+	t.Helper()
+	dir, path := t.TempDir(), curatorPath(t)
+	if out, err := exec.Command("javac", "-cp", path, "-d", dir, "testdata/"+class+".java").CombinedOutput(); err != nil {
 		t.Fatalf("javac: %v\n%s", err, out)
 	}
-	return startContender(t, "Curator", exec.Command("java", "-Xmx256m", "-cp", path+":"+dir, "Contend"))
+	return startContender(t, "Curator", exec.Command("java", "-Xmx256m", "-cp", path+":"+dir, class))
 }
+
+func curatorContender(t testing.TB) *contender { return curatorProgram(t, "Contend") }
 
 // kazooContender uses names that Curator can read, unless they are to be kazoo's own.
 func kazooContender(t *testing.T, args ...string) *contender {

@@ -1,6 +1,7 @@
 package interop_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/docent-io/docent/internal/interop/peers"
@@ -8,7 +9,12 @@ import (
 
 // TestReference runs the checks against Apache ZooKeeper: what they demand is what ZooKeeper does.
 func TestReference(t *testing.T) {
-	c := findClients(t)
-	addr := peers.Zookeeper(t)
-	c.check(t, target{"zookeeper", addr, addr})
+	clients := findClients(t)
+	for _, d := range peers.Distributions() {
+		addr := d.Server(t)
+		version := peers.Version(t, addr)
+		check(t, clients, target{zookeeperColumn(version), fmt.Sprint("zookeeper-", version), addr, addr})
+	}
 }
+
+func zookeeperColumn(version string) string { return "Apache ZooKeeper " + version }

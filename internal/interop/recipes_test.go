@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -15,34 +14,9 @@ import (
 	"github.com/docent-io/docent/client"
 	"github.com/docent-io/docent/config"
 	"github.com/docent-io/docent/groups"
-	"github.com/docent-io/docent/internal/interop/peers"
 	"github.com/docent-io/docent/leader"
 	"github.com/docent-io/docent/recipes"
 )
-
-// curatorRecipes compiles the program that runs Curator's recipes. Its orders are those of contend_test.go in form.
-func curatorRecipes(t *testing.T) *contender {
-	t.Helper()
-	const dir = "/usr/share/java/"
-	for _, jar := range []string{"curator-recipes.jar", "curator-x-discovery.jar"} {
-		if _, err := os.Stat(dir + jar); err != nil {
-			peers.Missing(t, "Curator (Debian: apt-get install libcurator-recipes-java libcurator-discovery-java): %v", err)
-		}
-	}
-	if _, err := exec.LookPath("javac"); err != nil {
-		peers.Missing(t, "no javac in PATH (Debian: apt-get install default-jdk-headless)")
-	}
-	var jars []string
-	for _, jar := range []string{"curator-recipes", "curator-x-discovery", "curator-framework", "curator-client", "zookeeper",
-		"jackson-databind", "jackson-core", "jackson-annotations", "guava", "slf4j-nop"} {
-		jars = append(jars, dir+jar+".jar")
-	}
-	classes, path := t.TempDir(), strings.Join(jars, ":")
-	if out, err := exec.Command("javac", "-cp", path, "-d", classes, "testdata/Recipes.java").CombinedOutput(); err != nil {
-		t.Fatalf("javac: %v\n%s", err, out)
-	}
-	return startContender(t, "Curator", exec.Command("java", "-XX:TieredStopAtLevel=1", "-Xmx256m", "-cp", path+":"+classes, "Recipes"))
-}
 
 // others' recipes against ours, at one server.
 type meeting struct {
@@ -75,7 +49,7 @@ func (m *meeting) must(err error) {
 // Our recipes share their nodes with those of Curator and kazoo, in both directions, on docent and on Apache ZooKeeper.
 func TestRecipesMeet(t *testing.T) {
 	needContenders(t)
-	curator := curatorRecipes(t)
+	curator := curatorProgram(t, "Recipes")
 	kazoo := startContender(t, "kazoo", exec.Command(findKazoo(t), "testdata/recipes.py"))
 	for name, addr := range contendedServers(t) {
 		t.Run(name, func(t *testing.T) {

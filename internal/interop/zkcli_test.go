@@ -12,14 +12,15 @@ import (
 
 // zkCLI runs the checks of ZooKeeper's command-line client. Its client below a chroot goes through a proxy, for zkCli
 // cannot be told to lose its connection.
-func zkCLI(t *testing.T, at target) {
+func zkCLI(t *testing.T, d peers.Distribution, at target) {
 	root := "/interop-zkcli-" + rand.Text()[:12]
 	proxy := peers.NewProxy(t, at.addr)
-	z := &zkcli{t: t, at: at, root: root, proxy: proxy}
-	z.bare = peers.ZkCLI(t, at.other, sessionTimeout)
+	z := &zkcli{t: t, at: at, root: root, proxy: proxy, java: d}
+	z.bare = d.ZkCLI(t, at.other, sessionTimeout)
 	z.is("create: a root for the chroot", z.bare.Do("create "+root), "Created "+root)
 	z.bare.Do("sync " + root)
-	z.cli = peers.ZkCLI(t, proxy.Addr+root, sessionTimeout)
+	z.cli = d.ZkCLI(t, proxy.Addr+root, sessionTimeout)
+	z.client, z.version = "zkCli", z.cli.Version()
 	z.nodes()
 	z.sequences()
 	z.acls()
@@ -34,23 +35,17 @@ type zkcli struct {
 	report
 	t     *testing.T
 	at    target
+	java  peers.Distribution
 	root  string
 	proxy *peers.Proxy
 	cli   *peers.CLI // its paths begin at root
 	bare  *peers.CLI // without chroot, through the other server
 }
 
-// is is one check: what a command printed, or an event, as one line.
+// is is one check: what a command printed, or an event.
 func (z *zkcli) is(name string, got any, want string) {
 	z.t.Helper()
-	if lines, ok := got.([]string); ok {
-		got = strings.Join(lines, " | ")
-	}
-	if g := fmt.Sprint(got); g != want {
-		z.t.Errorf("FAIL %s: got %q want %q", name, g, want)
-		return
-	}
-	z.ok(z.t, name)
+	z.report.is(z.t, name, got, want)
 }
 
 // do runs a command and compares what it prints.
@@ -267,7 +262,7 @@ func (z *zkcli) sessionEnds() {
 	z.cli.Send("close")
 	z.is("close: the ephemeral goes with its session", z.bare.Event(), "NodeDeleted "+kept)
 
-	second := peers.ZkCLI(z.t, z.proxy.Addr+z.root, sessionTimeout)
+	second := z.java.ZkCLI(z.t, z.proxy.Addr+z.root, sessionTimeout)
 	z.is("expiry: an ephemeral of another session", second.Do("create -e /doomed"), "Created /doomed")
 	doomed := z.root + "/doomed"
 	z.bare.Do("sync " + z.root)

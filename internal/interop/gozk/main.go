@@ -9,6 +9,8 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/go-zookeeper/zk"
@@ -34,6 +36,7 @@ func main() {
 		root: "/interop-gozk-" + rand.Text()[:12],
 	}
 	e.report.names = make(map[string]bool)
+	fmt.Println("client go-zookeeper", version())
 	c := e.dial(e.addr)
 	must(c.Create(e.root, nil, 0, zk.WorldACL(zk.PermAll)))
 	for _, s := range []scenario{
@@ -50,6 +53,18 @@ func main() {
 	if e.report.failed > 0 {
 		os.Exit(1)
 	}
+}
+
+// version is that of the module go-zookeeper/zk.
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, m := range info.Deps {
+			if m.Path == "github.com/go-zookeeper/zk" {
+				return strings.TrimPrefix(m.Version, "v")
+			}
+		}
+	}
+	return "of unknown version"
 }
 
 // scenario is a group of checks that run on one directory of their own.

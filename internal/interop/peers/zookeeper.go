@@ -16,15 +16,44 @@ import (
 // zookeeperJar is where the Debian package libzookeeper-java puts ZooKeeper; its manifest names the jars it needs.
 const zookeeperJar = "/usr/share/java/zookeeper.jar"
 
-// Zookeeper starts an Apache ZooKeeper server of the Debian package zookeeper, standalone on a free loopback port with
-// an empty data folder, and returns its address once it serves. The test's cleanup stops it. Ticks are 500 ms, session
-// timeouts may be 1 to 60 s, and all four-letter words are allowed. Settings are lines for zoo.cfg, or, if they begin
-// with -D, properties for Java. See [Missing] for where the package is not there.
+// Distribution is an Apache ZooKeeper that is installed. The zero value is that of the Debian package zookeeper.
+type Distribution struct {
+	dir string // with its jars in lib; empty: Debian's
+}
+
+// Distributions returns Debian's, and the one in the folder DOCENT_ZOOKEEPER_DIR, if that is set: an unpacked
+// apache-zookeeper-VERSION-bin, for instance.
+func Distributions() []Distribution {
+	all := []Distribution{{}}
+	if dir := os.Getenv("DOCENT_ZOOKEEPER_DIR"); dir != "" {
+		all = append(all, Distribution{dir})
+	}
+	return all
+}
+
+// ClassPath is what Java needs to find its classes.
+func (d Distribution) ClassPath() string {
+	if d.dir == "" {
+		return zookeeperJar
+	}
+	return filepath.Join(d.dir, "lib", "*")
+}
+
+// Zookeeper starts an Apache ZooKeeper server of the Debian package: see [Distribution.Server].
 func Zookeeper(t testing.TB, settings ...string) string {
 	t.Helper()
-	needJava(t)
+	return Distribution{}.Server(t, settings...)
+}
+
+// Server starts an Apache ZooKeeper server, standalone on a free loopback port with an empty data folder, and returns its
+// address once it serves. The test's cleanup stops it. Ticks are 500 ms, session timeouts may be 1 to 60 s, and all
+// four-letter words are allowed. Settings are lines for zoo.cfg, or, if they begin with -D, properties for Java. See
+// [Missing] for where the distribution is not there.
+func (d Distribution) Server(t testing.TB, settings ...string) string {
+	t.Helper()
+	d.need(t)
 	for try := 1; ; try++ {
-		addr, err := zookeeper(t, settings)
+		addr, err := d.server(t, settings)
 		if err == nil {
 			return addr
 		}
@@ -34,7 +63,7 @@ func Zookeeper(t testing.TB, settings ...string) string {
 	}
 }
 
-func zookeeper(t testing.TB, settings []string) (string, error) {
+func (d Distribution) server(t testing.TB, settings []string) (string, error) {
 	addr, dir := FreeAddr(t), t.TempDir()
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -55,7 +84,7 @@ func zookeeper(t testing.TB, settings []string) (string, error) {
 	if err := os.WriteFile(cfg, []byte(text), 0o600); err != nil {
 		return "", err
 	}
-	p := Start(t, "Apache ZooKeeper", javaWith(properties, "org.apache.zookeeper.server.ZooKeeperServerMain", cfg))
+	p := Start(t, "Apache ZooKeeper", d.java(properties, "org.apache.zookeeper.server.ZooKeeperServerMain", cfg))
 	for end := time.Now().Add(startTime); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		select {
 		case <-p.ended:
@@ -83,11 +112,31 @@ func fourLetter(addr, word string) string {
 	return string(answer)
 }
 
-// needJava ends the test where Apache ZooKeeper cannot be run.
-func needJava(t testing.TB) {
+// Version asks a server of Apache ZooKeeper for its version, such as "3.8.0".
+func Version(t testing.TB, addr string) string {
+	t.Helper()
+	_, rest, _ := strings.Cut(fourLetter(addr, "srvr"), "Zookeeper version: ")
+	version, _, ok := strings.Cut(rest, "-")
+	if !ok {
+		t.Fatalf("%s does not tell its version", addr)
+	}
+	return version
+}
+
+// Leads tells whether the server is the leader of its ensemble.
+func Leads(addr string) bool { return strings.Contains(fourLetter(addr, "srvr"), "Mode: leader") }
+
+// need ends the test where it cannot be run.
+func (d Distribution) need(t testing.TB) {
 	t.Helper()
 	if _, err := exec.LookPath("java"); err != nil {
 		Missing(t, "no java in PATH (Debian: apt-get install zookeeper)")
+	}
+	if d.dir != "" {
+		if jars, _ := filepath.Glob(filepath.Join(d.dir, "lib", "zookeeper-[0-9]*.jar")); len(jars) == 0 {
+			t.Fatalf("no lib/zookeeper-VERSION.jar in DOCENT_ZOOKEEPER_DIR=%s", d.dir)
+		}
+		return
 	}
 	if _, err := os.Stat(zookeeperJar); err != nil {
 		Missing(t, "Apache ZooKeeper (Debian: apt-get install zookeeper): %v", err)
@@ -95,9 +144,7 @@ func needJava(t testing.TB) {
 }
 
 // java is a command that runs one of ZooKeeper's classes, with a virtual machine tuned for a short life.
-func java(class string, args ...string) *exec.Cmd { return javaWith(nil, class, args...) }
-
-func javaWith(properties []string, class string, args ...string) *exec.Cmd {
+func (d Distribution) java(properties []string, class string, args ...string) *exec.Cmd {
 	line := append([]string{"-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx256m", "-Dzookeeper.4lw.commands.whitelist=*"}, properties...)
-	return exec.Command("java", append(append(line, "-cp", zookeeperJar, class), args...)...)
+	return exec.Command("java", append(append(line, "-cp", d.ClassPath(), class), args...)...)
 }

@@ -23,6 +23,7 @@ from kazoo.client import KazooClient, KazooState
 from kazoo.handlers.threading import SequentialThreadingHandler
 from kazoo.protocol.serialization import Create
 from kazoo.recipe.cache import TreeCache, TreeEvent
+from kazoo.version import __version__ as kazoo_version
 from kazoo.security import ACL, Id, Permissions, make_acl, make_digest_acl
 
 WAIT = 20  # seconds until something that should happen counts as missing
@@ -536,6 +537,7 @@ def main():
     p.add_argument("--other")
     p.add_argument("--timeout-ms", type=int, default=4000)
     logging.basicConfig(level=logging.CRITICAL)  # a dropped connection is part of the checks
+    print("client kazoo", kazoo_version)
     env = Env(p.parse_args())
     env.client(chroot=False).ensure_path(env.root)
     for scenario in (nodes, counters, large, ephemerals, transactions, watches, acls, chroot,

@@ -1,0 +1,24 @@
+package matrix
+
+import (
+	_ "embed"
+	"errors"
+	"strconv"
+	"strings"
+)
+
+//go:embed page.md
+var page string
+
+// Page is docs/interop.md. An error names every cell that is empty.
+func Page(records []Record) (string, error) {
+	byClient, problems := checks(records)
+	byRecipe, more := meetings(records)
+	if problems = append(problems, more...); len(problems) > 0 {
+		return "", errors.Join(problems...)
+	}
+	var numbers, recipes strings.Builder
+	byClient.text(&numbers, "client", strconv.Itoa)
+	byRecipe.text(&recipes, "recipe | one side | the other", func(int) string { return "both ways" })
+	return strings.NewReplacer("CHECKS\n", numbers.String(), "RECIPES\n", recipes.String()).Replace(page), nil
+}
