@@ -76,9 +76,7 @@ administer (set the ACL). Entries may also come in one, with commas between.
     ip:10.0.0.0/8:r       who comes from there
     x509:CN=ann:rwcda     who shows that certificate`,
 		Example: "  docent acl set /config world:anyone:r digest:ann:rHLZ...=:rwcda",
-		Args: func(cmd *cobra.Command, args []string) error {
-			return exactArgs("PATH", "ENTRY")(cmd, args[:min(len(args), 2)])
-		},
+		Args:    someArgs("PATH", "ENTRY"),
 	}
 	r, out := addRemote(cmd, e), addOutput(cmd)
 	version := addVersion(cmd, "the ACL")

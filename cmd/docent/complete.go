@@ -37,6 +37,11 @@ func (r *remote) completePath(cmd *cobra.Command, args []string, word string) ([
 	return paths, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
 }
 
+// completeFlag has shells complete a flag by the words it takes.
+func completeFlag(cmd *cobra.Command, name string, choices ...string) {
+	_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(choices, cobra.ShellCompDirectiveNoFileComp)) // it is there
+}
+
 // below returns the paths of the nodes that a word can be completed to, written as the word is: those of one level.
 func (r *remote) below(ctx context.Context, c *client.Client, word string) ([]string, error) {
 	dir, begun := "", word

@@ -22,6 +22,9 @@ type newNode struct {
 	acl []string
 }
 
+// mostTTL is below what the protocol has room for: 34 years.
+const mostTTL = 300_000 * time.Hour
+
 func createVerb(e env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "create PATH [DATA]",
@@ -66,7 +69,7 @@ has to stay: until a signal, or until the session ends (exit code 76).`,
 			if err != nil {
 				return err
 			}
-			err = out.one(e.stdout, znode(made), func(w io.Writer) error {
+			err = out.one(e.stdout, newZnode(made), func(w io.Writer) error {
 				_, err := fmt.Fprintln(w, printable(made.Path))
 				return err
 			})
@@ -110,8 +113,8 @@ func (n *newNode) options() (o []client.CreateOption, err error) {
 	add(n.ttl != 0, client.TTL(n.ttl), 1)
 	add(n.ephemeral, client.Ephemeral(), 1)
 	switch {
-	case n.ttl < 0:
-		return nil, usagef("--ttl %v: want more than nothing", n.ttl)
+	case n.ttl < 0 || n.ttl > mostTTL:
+		return nil, usagef("--ttl %v: want from 1ms to %v", n.ttl, mostTTL)
 	case kinds > 1:
 		return nil, usagef("--ephemeral, --container and --ttl exclude each other")
 	case n.container && n.sequential:

@@ -49,7 +49,12 @@ done again. With --recursive, --timeout is for each answer.`,
 			return err
 		}
 		if !*recursive {
-			return r.run(cmd, timeout, func(ctx context.Context, c *client.Client) error { return c.Delete(ctx, path, *version) })
+			return r.run(cmd, timeout, func(ctx context.Context, c *client.Client) error {
+				if err := c.Delete(ctx, path, *version); err != nil {
+					return err
+				}
+				return out.one(e.stdout, deleted{path, 1}, func(io.Writer) error { return nil })
+			})
 		}
 		ctx, life, cancel := timeout.lifeSigns(cmd.Context())
 		defer cancel()
@@ -66,13 +71,19 @@ done again. With --recursive, --timeout is for each answer.`,
 			if err != nil {
 				return fmt.Errorf("after %d nodes: %w", d.deleted, inWords(ctx, err))
 			}
-			return out.one(e.stdout, map[string]any{"path": path, "deleted": d.deleted}, func(w io.Writer) error {
+			return out.one(e.stdout, deleted{path, d.deleted}, func(w io.Writer) error {
 				_, err := fmt.Fprintf(w, "deleted %d nodes\n", d.deleted)
 				return err
 			})
 		})
 	}
 	return cmd
+}
+
+// deleted is what a deletion did, as JSON and templates have it.
+type deleted struct {
+	Path    string `json:"path"`
+	Deleted int    `json:"deleted"` // how many nodes
 }
 
 // confirmDelete asks a person at a terminal. Scripts are not asked.

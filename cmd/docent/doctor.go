@@ -17,8 +17,8 @@ func doctorVerb(e env) *cobra.Command {
 		Use:   "doctor [PATH]",
 		Short: "look for what will make trouble, in a tree and its locks",
 		Long: `Looks through the tree below PATH, and writes nothing. Exit code 1: it found
-  cycle     sessions that wait for each other's locks (a program that holds in one
-            goroutine and waits in another may show up without harm)
+  cycle     sessions that wait for each other's locks (a program that holds in
+            one goroutine and waits in another may show up without harm)
   orphan, tie, mixed, stranger: places in line that no session removes, have one
             number, or that other libraries do not see; what is no place
   parent    stays although it is empty, or is no container (with --admin)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -49,7 +50,7 @@ func usagef(format string, args ...any) error { return usageError(fmt.Errorf(for
 // report prints an error of a verb in one line, and returns the exit code.
 func report(w io.Writer, cmd *cobra.Command, err error) int {
 	if e := (*exit)(nil); err != nil && (!errors.As(err, &e) || e.err != nil) {
-		fmt.Fprintf(w, "%s: %v\n", cmd.CommandPath(), printable(oneLine(err)))
+		fmt.Fprintf(w, "%s: %v\n", cmd.CommandPath(), printable(oneLine(worded(err))))
 	}
 	return exitCode(err)
 }
@@ -68,9 +69,9 @@ func exitCode(err error) int {
 	return exitError
 }
 
-// oneLine joins the lines of a joined error.
+// oneLine joins the lines of a joined error. What was said before is not said again: a full disk fails more than one write.
 func oneLine(err error) string {
-	return strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; ")
+	return strings.Join(slices.Compact(strings.Split(strings.TrimSpace(err.Error()), "\n")), "; ")
 }
 
 // noArgs and exactArgs check the number of arguments behind the flags.
@@ -89,8 +90,18 @@ func exactArgs(names ...string) cobra.PositionalArgs {
 		case len(args) > len(names):
 			return usagef("unexpected argument %q", args[len(names)])
 		}
-		return nil
+		return filled(names, args)
 	}
+}
+
+// filled refuses empty arguments, except for data: a variable that is not set would else make "$DIR" the root of the tree.
+func filled(names, args []string) error {
+	for i, name := range names[:min(len(names), len(args))] {
+		if args[i] == "" && name != "DATA" && name != "VALUE" {
+			return usagef("%s is empty: is a variable in it not set?", name)
+		}
+	}
+	return nil
 }
 
 // parent returns a verb that only has verbs below it.
@@ -140,7 +151,8 @@ own code, and 128+N if signal N ended it.
    77  an ACL or the authentication refuses it
   126  the child cannot be executed
   127  the child's program is not there
-  130  INT came before it was done; 143: TERM. What runs until then ends with 0
+  130  INT came before it was done; 143: TERM, 129: HUP. What runs until then
+       ends with 0
 
 Batch systems requeue on 75. A server or network that fails later than at the
 start is waited for, as long as --wait or --timeout allow.`}

@@ -31,7 +31,7 @@ terminal, what would command it is escaped.`,
 			if err != nil {
 				return err
 			}
-			return out.one(e.stdout, znode(n), func(w io.Writer) error { return writeData(e, n.Data) })
+			return out.one(e.stdout, newZnode(n), func(w io.Writer) error { return writeData(e, n.Data) })
 		})
 	}
 	return cmd

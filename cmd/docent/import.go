@@ -64,6 +64,7 @@ fails (1), skips or replaces it. --timeout is for each answer.`,
 	fs.StringVar(&f.from, "from", "", "`URL` of an ensemble to import from, as --dsn")
 	fs.StringVar(&f.fromPath, "from-path", "", "its `PATH` to import, if it is another one")
 	fs.StringVar(&f.conflict, "on-conflict", "fail", "`what` to do: fail, skip or replace")
+	completeFlag(cmd, "on-conflict", "fail", "skip", "replace")
 	fs.BoolVar(&f.openACL, "open-acl", false, "let everybody do everything, whatever the ACLs were")
 	fs.BoolVar(&f.counters, "counters", false, "move sequence counters to where they were")
 	fs.BoolVar(&f.dry, "dry-run", false, "change nothing, and tell what would be done")
@@ -121,11 +122,12 @@ func (f *importFlags) source(stdin io.Reader, r *remote, path string) (importSou
 			return readExport(stdin, yield)
 		}, nil
 	}
+	r.oneOfTwo = true
 	from := *r
 	from.dsn = f.from
 	theirs, err := from.config()
 	if err != nil {
-		return nil, fmt.Errorf("--from: %w", err)
+		return nil, &refusal{err, "--from: " + strings.TrimPrefix(err.Error(), "--dsn: ")}
 	}
 	ours, err := r.config()
 	if err != nil {

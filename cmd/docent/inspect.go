@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,18 +15,18 @@ import (
 
 func inspectVerb(e env) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "inspect PATH",
+		Use:   "inspect [PATH]",
 		Short: "tell what stands at a path: who is there, holds and waits",
 		Long: `Tells what a path is used for, by the names below it (docent's, Curator's,
 kazoo's, go-zookeeper's): a lock, a semaphore, an election, a barrier, a
 rendezvous, a service, a group, a counter, a value; and who is there. AGE and
 HEARD are as of docent lock ls: from --admin, or the word cons; else "-".`,
-		Example: "  docent inspect jobs/7/step\n  docent inspect --orphans /",
-		Args:    exactArgs("PATH"),
+		Example: "  docent inspect jobs/7/step\n  docent inspect --orphans",
+		Args:    optionalPath,
 	}
 	orphans := cmd.Flags().Bool("orphans", false, "list what those who have gone left behind in lines below PATH, and places of which a session holds more than one")
 	return looker(cmd, e, func(ctx context.Context, l *looking, args []string) error {
-		path := zpath.Join("/", args[0])
+		path := zpath.Join("/", strings.Join(args, ""))
 		if *orphans {
 			return l.orphans(ctx, path)
 		}

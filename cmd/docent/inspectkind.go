@@ -38,7 +38,7 @@ type sight struct {
 	Strangers  []string    `json:"strangers,omitempty"` // children that belong to no contender
 	Notes      []string    `json:"notes,omitempty"`
 	Created    time.Time   `json:"created"`
-	Stat       client.Stat `json:"stat"`
+	Stat       nodeStat    `json:"stat"`
 }
 
 func (s *sight) note(format string, args ...any) {
@@ -72,7 +72,7 @@ func (f forest) look(ctx context.Context, path string, most int) (*sight, error)
 	}
 	x := &sight{
 		Path: path, Holders: []contender{}, Waiting: []contender{}, Members: []contender{},
-		Children: l.Stat.NumChildren, Created: time.UnixMilli(l.Stat.Ctime), Stat: l.Stat,
+		Children: l.Stat.NumChildren, Created: time.UnixMilli(l.Stat.Ctime), Stat: nodeStat(l.Stat),
 	}
 	if most == 0 {
 		most = len(l.Names)

@@ -145,7 +145,7 @@ type contender struct {
 	Shared  bool      `json:"shared,omitempty"`
 	Slots   []int     `json:"slots,omitempty"`   // of a semaphore, those it holds
 	Weight  int       `json:"weight,omitempty"`  // of a semaphore, how many those are
-	Addr    string    `json:"addr,omitempty"`    // of a leader or an instance
+	Addr    string    `json:"address,omitempty"` // of a leader or an instance
 	Acked   *bool     `json:"acked,omitempty"`   // of a leader: it has begun to act as one
 	Details string    `json:"details,omitempty"` // of an instance: flavor, version, status, load
 

@@ -18,9 +18,9 @@ const lsBatch = 1000
 
 // entry is a node as ls prints it.
 type entry struct {
-	Name string      `json:"name"`
-	Path string      `json:"path"`
-	Stat client.Stat `json:"stat"`
+	Name string   `json:"name"`
+	Path string   `json:"path"`
+	Stat nodeStat `json:"stat"`
 }
 
 func lsVerb(e env) *cobra.Command {
@@ -85,7 +85,7 @@ func look(ctx context.Context, c *client.Client, path string, names []string) ([
 			} else if err != nil {
 				return nil, err
 			} else if is.OK {
-				children = append(children, entry{name, rooted(path, name), is.Stat})
+				children = append(children, entry{name, rooted(path, name), nodeStat(is.Stat)})
 			}
 		}
 	}

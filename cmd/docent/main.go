@@ -27,12 +27,12 @@ func main() {
 	os.Exit(run(untilTold(), env{args: os.Args[1:], stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv}))
 }
 
-// untilTold returns a context that ends with INT or TERM. Its cause is the exit code of a verb that had not done by then
+// untilTold returns a context that ends with INT, TERM or HUP. Its cause is the exit code of a verb that had not done by then
 // what it was for; a second signal ends the process at once.
 func untilTold() context.Context {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 1)
-	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
+	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
 		if !signal.Ignored(sig) { // as INT is of what runs in a script's background
 			signal.Notify(signals, sig)
 		}
@@ -82,7 +82,9 @@ own, or a ZooKeeper ensemble that is there already.`,
 		Args:          cobra.ArbitraryArgs,
 		RunE:          needVerb,
 		SilenceErrors: true, // report says them
-		SilenceUsage:  true,
+
+		SuggestionsMinimumDistance: 2,
+		SilenceUsage:               true,
 	}
 	root.SetVersionTemplate("docent {{.Version}}\n")
 	root.SetIn(e.stdin)
@@ -106,15 +108,14 @@ own, or a ZooKeeper ensemble that is there already.`,
 			root.AddCommand(v)
 		}
 	}
-	general := []*cobra.Command{versionVerb(), connectingTopic(), exitCodesTopic()}
+	general := []*cobra.Command{completionVerb(), versionVerb(), connectingTopic(), exitCodesTopic()}
 	for _, v := range general {
 		v.GroupID = groupGeneral
 		root.AddCommand(v)
 	}
 	root.SetHelpCommandGroupID(groupGeneral)
-	root.SetCompletionCommandGroupID(groupGeneral)
 	root.InitDefaultHelpCmd()
-	root.InitDefaultCompletionCmd()
+	root.CompletionOptions.DisableDefaultCmd = true // ours speaks as the others do
 	return root
 }
 

@@ -95,7 +95,7 @@ func someArgs(names ...string) cobra.PositionalArgs {
 		if len(args) < len(names) {
 			return usagef("%s is missing", names[len(args)])
 		}
-		return nil
+		return filled(names, args)
 	}
 }
 

@@ -179,7 +179,7 @@ func TestRendezvous_Refusals(t *testing.T) {
 func TestRendezvous_Told(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
-	for sig, code := range map[syscall.Signal]int{syscall.SIGINT: 130, syscall.SIGTERM: 143} {
+	for sig, code := range map[syscall.Signal]int{syscall.SIGINT: 130, syscall.SIGTERM: 143, syscall.SIGHUP: 129} {
 		wait := l.begin("rendezvous", "wait", "meet", "--export", "M_")
 		follow := l.begin("rendezvous", "follow", "meet")
 		testkit.Eventually(t, "both wait", func() bool {

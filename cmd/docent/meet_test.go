@@ -157,7 +157,7 @@ func (l lab) refuses(x refusals) {
 		}
 		return append(args, more...)
 	}
-	usage := map[string]string{"--nonsense": "--nonsense", "--json --format x": "exclude", "--format {{": "--format", "--dsn ftp://x": "DSN"}
+	usage := map[string]string{"--nonsense": "--nonsense", "--json --format x": "exclude", "--format {{": "--format", "--dsn ftp://x": "--dsn"}
 	for more, want := range x.usage {
 		usage[more] = want
 	}

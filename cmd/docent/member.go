@@ -87,24 +87,11 @@ func (o *operator) member(ctx context.Context, verb string, m server.Member, out
 		return err
 	}
 	defer resp.Body.Close()
-	var answer struct {
-		Members []server.Member
-		Leader  uint64
-	}
+	var answer memberList
 	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
 		return fmt.Errorf("%s: what it answers is no list of members: %w", o.admin, err)
 	}
-	members := make([]memberLine, 0, len(answer.Members))
-	for _, m := range answer.Members {
-		role := "voter"
-		switch {
-		case m.Observer:
-			role = "observer"
-		case m.ID == answer.Leader:
-			role = "leader"
-		}
-		members = append(members, memberLine{m.ID, m.Addr, role})
-	}
+	members := memberLines(answer)
 	return all(out, w, members, func(w io.Writer) error {
 		table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 		for _, m := range members {
@@ -114,9 +101,30 @@ func (o *operator) member(ctx context.Context, verb string, m server.Member, out
 	})
 }
 
+// memberList is what a server answers.
+type memberList struct {
+	Members []server.Member
+	Leader  uint64
+}
+
+func memberLines(answer memberList) []memberLine {
+	lines := make([]memberLine, 0, len(answer.Members))
+	for _, m := range answer.Members {
+		role := "voter"
+		switch {
+		case m.Observer:
+			role = "observer"
+		case m.ID == answer.Leader:
+			role = "leader"
+		}
+		lines = append(lines, memberLine{m.ID, m.Addr, role})
+	}
+	return lines
+}
+
 // memberLine is a member as the command prints it.
 type memberLine struct {
-	ID   uint64
-	Addr string
-	Role string // voter, leader or observer
+	ID   uint64 `json:"id"`
+	Addr string `json:"address"`
+	Role string `json:"role"` // voter, leader or observer
 }

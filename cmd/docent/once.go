@@ -42,6 +42,7 @@ undone. --scope says who is one and the same: call (each call is another), job
 	key := cmd.Flags().String("key", "", "what is done, as `PATH`")
 	ttl := cmd.Flags().Duration("ttl", 0, "for how long it counts as done")
 	scope := cmd.Flags().String("scope", scopeCall, "`who` is one: call, job or array")
+	completeFlag(cmd, "scope", "call", "job", "array")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if *key == "" {
 			return usagef("--key is missing: is a variable in it not set?")
@@ -50,8 +51,8 @@ undone. --scope says who is one and the same: call (each call is another), job
 		if err != nil {
 			return err
 		}
-		if *ttl < time.Millisecond {
-			return usagef("--ttl %v: want 1ms or more", *ttl)
+		if *ttl < time.Millisecond || *ttl > mostTTL {
+			return usagef("--ttl %v: want from 1ms to %v", *ttl, mostTTL)
 		}
 		run, err := runOf(*scope, e.getenv)
 		if err != nil {

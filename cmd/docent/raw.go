@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -27,18 +28,21 @@ func nodeVerbs(e env) []*cobra.Command {
 
 // znode is a node as the raw verbs print it.
 type znode struct {
-	Path string      `json:"path"`
-	Data []byte      `json:"data"` // base64 in JSON, as all bytes
-	Stat client.Stat `json:"stat"`
+	Path string   `json:"path"`
+	Data []byte   `json:"data"` // base64 in JSON, as all bytes
+	Stat nodeStat `json:"stat"`
 }
+
+func newZnode(n client.Node) znode { return znode{n.Path, n.Data, nodeStat(n.Stat)} }
 
 // optionalArgs checks that there is what needed names, and no more than that and one more argument.
 func optionalArgs(needed []string, more string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		if len(args) == len(needed)+1 {
-			return nil
+		names := slices.Clone(needed)
+		if len(args) > len(needed) {
+			names = append(names, more)
 		}
-		return exactArgs(needed...)(cmd, args)
+		return exactArgs(names...)(cmd, args)
 	}
 }
 

@@ -76,8 +76,8 @@ func TestRemote_TLS(t *testing.T) {
 	fails(t, dsn, "", 69, "certificate", "get", "/ann", "--connect", "300ms")
 	plain := strings.Replace(servertest.New(t).DSN(), "zk://", "zks://", 1)
 	fails(t, plain, "", 69, "", append([]string{"get", "/", "--connect", "300ms"}, ca...)...)
-	fails(t, dsn, "", 64, "DOCENT_CA", "get", "/", "--tls-ca", file("ann.key"))
-	fails(t, dsn, "", 64, "DOCENT_CERT", append([]string{"get", "/", "--tls-cert", file("ann.pem")}, ca...)...)
+	fails(t, dsn, "", 64, "--tls-ca", "get", "/", "--tls-ca", file("ann.key"))
+	fails(t, dsn, "", 64, "need each other", append([]string{"get", "/", "--tls-cert", file("ann.pem")}, ca...)...)
 	// The environment says the same.
 	var out strings.Builder
 	code := run(t.Context(), env{args: []string{"get", "/ann"}, stdin: strings.NewReader(""), stdout: &out, stderr: &out, getenv: func(name string) string {

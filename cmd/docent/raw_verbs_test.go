@@ -115,8 +115,8 @@ func TestRaw_CommandLines(t *testing.T) {
 		{"unexpected argument", "ls a b"}, {"--depth -1", "tree --depth -1"}, {"PATH is missing", "stat"},
 		{"PATH is missing", "watch"}, {"--wait 1s", "watch a --wait 1s"}, {"ENTRY is missing", "acl set a"}, {"want digest, get or set", "acl"},
 		{"SCHEME:ID:PERMISSIONS", "acl set a world:anyone:xyz"}, {"USER:PASSWORD", "acl digest ann"}, {"unexpected argument", "txn a"},
-		{"DSN", "get a --dsn http://x"}, {"unknown key", "get a --dsn zk://a?x=1"}, {"--connect 0s", "get a --connect 0s"}, {"--session", "get a --session -1s"},
-		{"DOCENT_CA", "get a --dsn zks://127.0.0.1:1 --tls-ca /no/such"}, {"DOCENT_CERT", "get a --dsn zks://127.0.0.1:1 --tls-cert /no/such"},
+		{"--dsn", "get a --dsn http://x"}, {"unknown key", "get a --dsn zk://a?x=1"}, {"--connect 0s", "get a --connect 0s"}, {"--session", "get a --session -1s"},
+		{"--tls-ca", "get a --dsn zks://127.0.0.1:1 --tls-ca /no/such"}, {"need each other", "get a --dsn zks://127.0.0.1:1 --tls-cert /no/such"},
 	} {
 		fails(t, dsn, "", 64, x.want, strings.Fields(x.args)...)
 	}

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,6 +27,7 @@ type remote struct {
 	cert, key        string
 	connect, session time.Duration
 	verbose          bool
+	oneOfTwo         bool // ensembles, of which one may have TLS and the other not
 	attached         *attachment
 }
 
@@ -40,6 +43,9 @@ type attachment struct {
 // addRemote gives a verb the flags that say how to reach an ensemble.
 func addRemote(cmd *cobra.Command, e env) *remote {
 	r := &remote{getenv: e.getenv, stderr: cmd, attached: e.attached}
+	if strings.Contains(cmd.Use, "PATH") {
+		cmd.ValidArgsFunction = r.completePath
+	}
 	if r.attached != nil {
 		return r
 	}
@@ -80,16 +86,24 @@ func connectingTopic() *cobra.Command {
 // config returns the client's configuration.
 func (r *remote) config() (client.Config, error) {
 	flags := map[string]string{"DOCENT_DSN": r.dsn, "DOCENT_IDENTITY": r.id, "DOCENT_AUTH": r.auth, "DOCENT_CA": r.ca, "DOCENT_CERT": r.cert, "DOCENT_KEY": r.key}
-	cfg, err := client.FromLookup(func(name string) string {
+	lookup := func(name string) string {
 		if v := flags[name]; v != "" {
 			return v
 		}
 		return r.getenv(name)
-	})
+	}
+	if r.cert+r.key != "" && (lookup("DOCENT_CERT") == "" || lookup("DOCENT_KEY") == "") {
+		return client.Config{}, usagef("--tls-cert and --tls-key need each other")
+	}
+	cfg, err := client.FromLookup(lookup)
 	if err != nil {
-		return cfg, usageError(err)
+		return cfg, usageError(r.byFlag(err))
 	}
 	switch {
+	case !r.oneOfTwo && cfg.TLS == nil && r.ca+r.cert+r.key != "":
+		return cfg, usagef("--tls-ca, --tls-cert and --tls-key need TLS: a URL that begins with zks://")
+	case slices.ContainsFunc(cfg.Auth, func(a client.Auth) bool { return a.Scheme == "digest" && !bytes.Contains(a.Data, []byte(":")) }):
+		return cfg, usagef("--auth, or what stands for it: want USER:PASSWORD") // not the text: it is secret
 	case r.session < 0 || r.session > 0 && r.session < time.Millisecond:
 		return cfg, usagef("--session %v: want at least 1ms", r.session)
 	case r.connect <= 0:
@@ -101,6 +115,19 @@ func (r *remote) config() (client.Config, error) {
 		cfg.Logger = slog.New(slog.NewTextHandler(r.stderr.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
 	return cfg, nil
+}
+
+// byFlag names the flag, and not the variable that it stands in front of, in what is wrong with it.
+func (r *remote) byFlag(err error) error {
+	text := strings.Replace(err.Error(), "DOCENT_DSN: DSN: ", "DOCENT_DSN: ", 1)
+	for name, flag := range map[string]struct{ name, value string }{
+		"DOCENT_DSN": {"--dsn", r.dsn}, "DOCENT_CA": {"--tls-ca", r.ca}, "DOCENT_CERT": {"--tls-cert", r.cert}, "DOCENT_KEY": {"--tls-key", r.key},
+	} {
+		if flag.value != "" {
+			text = strings.Replace(text, name, flag.name, 1)
+		}
+	}
+	return &refusal{err, text}
 }
 
 // dial returns a client with a live session, or an error with the exit code for it.
@@ -124,7 +151,8 @@ func (r *remote) dialConfig(ctx context.Context, cfg client.Config) (*client.Cli
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
 	}
-	return nil, &exit{code: exitUnreachable, err: err}
+	said := strings.Replace(err.Error(), "dial: "+context.DeadlineExceeded.Error()+": ", "", 1)
+	return nil, &exit{code: exitUnreachable, err: &refusal{err, said}}
 }
 
 // run is a verb's work: f with a client and a context that limit bounds.
@@ -148,28 +176,37 @@ func (r *remote) use(ctx context.Context, f func(c *client.Client) error) error 
 	return inWords(ctx, f(c))
 }
 
-// inWords leaves the protocol's name of the operation and the number of the session out of an error. It knows the exit
-// codes of a time limit and of a version that was not the node's.
+// inWords puts an error into words, and knows the exit codes of a time limit and of a version that was not the node's.
 func inWords(ctx context.Context, err error) error {
 	var op *client.OpError
 	if said := (*refusal)(nil); errors.As(err, &said) {
 		return err
 	}
-	if errors.As(err, &op) {
-		maybe := ""
-		if op.MaybeApplied {
-			maybe = "; it may have been applied"
-		}
-		if limit := (*exit)(nil); ctx.Err() != nil && errors.As(context.Cause(ctx), &limit) {
-			return &exit{code: limit.code, err: fmt.Errorf("%w%s", limit.err, maybe)}
-		}
-		words := strings.TrimPrefix(op.Path+": ", ": ") + op.Err.Error() + maybe
-		err = &refusal{err, strings.ReplaceAll(err.Error(), op.Error(), words)}
+	if limit := (*exit)(nil); errors.As(err, &op) && ctx.Err() != nil && errors.As(context.Cause(ctx), &limit) {
+		return &exit{code: limit.code, err: fmt.Errorf("%w%s", limit.err, maybeApplied(op))}
 	}
+	err = worded(err)
 	if errors.Is(err, client.ErrBadVersion) {
 		return &exit{code: exitTemporary, err: err}
 	}
 	return err
+}
+
+// worded leaves the protocol's name of the operation and the number of the session out of an error.
+func worded(err error) error {
+	var op *client.OpError
+	if said := (*refusal)(nil); errors.As(err, &said) || !errors.As(err, &op) {
+		return err
+	}
+	plain := strings.TrimPrefix(op.Path+": ", ": ") + op.Err.Error() + maybeApplied(op)
+	return &refusal{err, strings.ReplaceAll(err.Error(), op.Error(), plain)}
+}
+
+func maybeApplied(op *client.OpError) string {
+	if op.MaybeApplied {
+		return "; it may have been applied"
+	}
+	return ""
 }
 
 // refusal is an error in other words.
@@ -187,9 +224,27 @@ type timeLimit time.Duration
 // addTimeout gives a verb --timeout, which bounds all it does.
 func addTimeout(cmd *cobra.Command) *timeLimit {
 	l := new(timeLimit)
-	cmd.Flags().DurationVar((*time.Duration)(l), "timeout", 30*time.Second, "how long it may take in all, 0: no limit")
+	*l = timeLimit(30 * time.Second)
+	cmd.Flags().Var(l, "timeout", "how long it may take in all, 0: no limit")
 	return l
 }
+
+// Set reads the flag.
+func (l *timeLimit) Set(text string) error {
+	d, err := time.ParseDuration(text)
+	switch {
+	case err != nil:
+		return err
+	case d < 0:
+		return errors.New("want a time, or 0 for no limit")
+	}
+	*l = timeLimit(d)
+	return nil
+}
+
+// String and Type are for help.
+func (l *timeLimit) String() string { return time.Duration(*l).String() }
+func (l *timeLimit) Type() string   { return "duration" }
 
 // bound returns the context of a verb. What exceeds it is a server that does not answer, for the verb waits for nothing else.
 func (l *timeLimit) bound(ctx context.Context) (context.Context, context.CancelFunc) {

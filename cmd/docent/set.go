@@ -38,7 +38,7 @@ or by stdin if it is -. DATA that begin with a dash come behind --. Exits with
 			if err != nil {
 				return err
 			}
-			return out.one(e.stdout, znode{path, data, stat}, func(w io.Writer) error {
+			return out.one(e.stdout, znode{path, data, nodeStat(stat)}, func(w io.Writer) error {
 				if e.attached == nil {
 					return nil // as good commands do
 				}

@@ -356,10 +356,10 @@ func TestShell_Script(t *testing.T) {
 	}
 	failsVerb(t, 69, "refused", "shell", "--dsn", "zk://127.0.0.1:1", "--connect", "200ms")
 	failsVerb(t, 64, "unexpected argument", "shell", "x")
-	failsVerb(t, 64, "DSN", "shell", "--dsn", "x")
+	failsVerb(t, 64, "--dsn", "shell", "--dsn", "x")
 }
 
-// Completion in bash itself, by the script that docent prints.
+// Completion in bash itself, by the script that docent prints, without the package bash-completion.
 func TestCompletion_Bash(t *testing.T) {
 	bash, err := exec.LookPath("bash")
 	if err != nil {
@@ -372,10 +372,7 @@ func TestCompletion_Bash(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	script := `
-# What the package bash-completion would do, which may be missing.
-_init_completion() { words=("${COMP_WORDS[@]}") cword=$COMP_CWORD cur="${COMP_WORDS[COMP_CWORD]}" prev="${COMP_WORDS[COMP_CWORD-1]}"; }
-complete_line() {
+	script := `complete_line() {
 	COMP_LINE="$1" COMP_POINT=${#1} COMPREPLY=() COMP_TYPE=9
 	read -ra COMP_WORDS <<<"$1"
 	[[ $1 == *" " ]] && COMP_WORDS+=("")
@@ -393,15 +390,17 @@ complete_line 'docent get /apples/g'
 complete_line 'docent acl '
 complete_line 'docent get --fre'
 complete_line 'docent set /apri'
+complete_line 'docent lock --on-lost '
+complete_line 'docent lock /apri'
 `
 	cmd := exec.Command(bash, "--norc", "-c", script)
 	cmd.Env = append(os.Environ(), "DOCENT_DSN="+srv.DSN(), "PATH="+filepath.Dir(docent(t))+":"+os.Getenv("PATH"))
 	out, err := cmd.CombinedOutput()
 	got := strings.Split(strings.TrimSpace(string(out)), "\n")
-	if err != nil || len(got) != 7 {
+	if err != nil || len(got) != 9 {
 		t.Fatalf("%v: %s", err, out)
 	}
-	for i, want := range []string{"[get", "[/apples][/apricots]", "red", "[/apples/green", "[set", "[--fresh", "[/apricots"} {
+	for i, want := range []string{"[get", "[/apples][/apricots]", "red", "[/apples/green", "[set", "[--fresh", "[/apricots", "[ignore", "[/apricots"} {
 		if !strings.Contains(got[i], want) {
 			t.Errorf("line %d is %q, want %q", i, got[i], want)
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -14,8 +15,31 @@ import (
 
 // status is what a server keeps of a node beside its data.
 type status struct {
-	Path string      `json:"path"`
-	Stat client.Stat `json:"stat"`
+	Path string   `json:"path"`
+	Stat nodeStat `json:"stat"`
+}
+
+// nodeStat is a client.Stat that looks in JSON as all else does there: times and sessions as everywhere.
+type nodeStat client.Stat
+
+// MarshalJSON writes it.
+func (s nodeStat) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Created     time.Time `json:"created"` // by the servers' clock
+		Modified    time.Time `json:"modified"`
+		Czxid       int64     `json:"czxid"` // the transactions that created it, set its data, and changed its children
+		Mzxid       int64     `json:"mzxid"`
+		Pzxid       int64     `json:"pzxid"`
+		Version     int32     `json:"version"` // of its data, its children and its ACL
+		Cversion    int32     `json:"cversion"`
+		Aversion    int32     `json:"aversion"`
+		Session     sessionID `json:"session"` // that an ephemeral belongs to; else ""
+		DataLength  int32     `json:"dataLength"`
+		NumChildren int32     `json:"numChildren"`
+	}{
+		time.UnixMilli(s.Ctime), time.UnixMilli(s.Mtime), s.Czxid, s.Mzxid, s.Pzxid, s.Version, s.Cversion, s.Aversion,
+		sessionID(s.EphemeralOwner), s.DataLength, s.NumChildren,
+	})
 }
 
 func statVerb(e env) *cobra.Command {
@@ -43,7 +67,7 @@ func statVerb(e env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return out.one(e.stdout, status{path, stat}, func(w io.Writer) error { return writeStat(w, stat) })
+			return out.one(e.stdout, status{path, nodeStat(stat)}, func(w io.Writer) error { return writeStat(w, stat) })
 		})
 	}
 	return cmd

@@ -23,8 +23,8 @@ func statusVerb(e env) *cobra.Command {
 		Long: `Asks every server of the DSN, on the port of clients, by the four-letter words
 srvr (which servers allow) and mntr (which they may not: then "-"), and the
 addresses in --admin, which tell all. LAG is in transactions behind the newest
-server; the servers are asked one moment after the other. Needs no session, so it
-works without a leader, too.
+server; the servers are asked one moment after the other. Needs no session, so
+it works without a leader, too.
 
 Exit codes: 0 all serve; 1 some do not; 69 none can be reached.`,
 		Example: "  docent status --admin c1:8080,c2:8080,c3:8080",
@@ -54,23 +54,23 @@ Exit codes: 0 all serve; 1 some do not; 69 none can be reached.`,
 
 // health is what is known of one server. A figure that it did not tell is nil.
 type health struct {
-	Server      string   `json:"server"`
-	State       string   `json:"state"` // leader, follower, observer, standalone, read-only; down: not reached; idle: it serves nobody
-	Error       string   `json:"error,omitempty"`
-	Version     string   `json:"version,omitempty"`
-	Zxid        *int64   `json:"zxid,omitempty"`
-	Lag         *int64   `json:"lag,omitempty"`
-	Connections *int64   `json:"connections,omitempty"`
-	Sessions    *int64   `json:"sessions,omitempty"`
-	Watches     *int64   `json:"watches,omitempty"`
-	Nodes       *int64   `json:"nodes,omitempty"`
-	Ephemerals  *int64   `json:"ephemerals,omitempty"`
-	Bytes       *int64   `json:"bytes,omitempty"`
-	Outstanding *int64   `json:"outstanding,omitempty"`
-	LatencyAvg  *float64 `json:"latencyAvgMs,omitempty"`
-	LatencyMax  *float64 `json:"latencyMaxMs,omitempty"`
-	UptimeMS    *int64   `json:"uptimeMs,omitempty"`
-	Members     []string `json:"members,omitempty"` // where --admin tells
+	Server      string       `json:"server"`
+	State       string       `json:"state"` // leader, follower, observer, standalone, read-only; down: not reached; idle: it serves nobody
+	Error       string       `json:"error,omitempty"`
+	Version     string       `json:"version,omitempty"`
+	Zxid        *int64       `json:"zxid,omitempty"`
+	Lag         *int64       `json:"lag,omitempty"`
+	Connections *int64       `json:"connections,omitempty"`
+	Sessions    *int64       `json:"sessions,omitempty"`
+	Watches     *int64       `json:"watches,omitempty"`
+	Nodes       *int64       `json:"nodes,omitempty"`
+	Ephemerals  *int64       `json:"ephemerals,omitempty"`
+	Bytes       *int64       `json:"bytes,omitempty"`
+	Outstanding *int64       `json:"outstanding,omitempty"`
+	LatencyAvg  *float64     `json:"latencyAvgMs,omitempty"`
+	LatencyMax  *float64     `json:"latencyMaxMs,omitempty"`
+	UptimeMS    *int64       `json:"uptimeMs,omitempty"`
+	Members     []memberLine `json:"members,omitempty"` // where --admin tells
 }
 
 const (
@@ -221,27 +221,10 @@ func (a *asker) byHTTP(ctx context.Context, o *operator) *health {
 }
 
 // members lists the members as docent's servers tell it, or the voters as ZooKeeper's do.
-func (a *asker) members(ctx context.Context, o *operator) (list []string) {
-	var answer struct {
-		Members []struct {
-			ID       uint64
-			Addr     string
-			Observer bool
-		}
-		Leader uint64
-	}
+func (a *asker) members(ctx context.Context, o *operator) (list []memberLine) {
+	var answer memberList
 	if a.command(ctx, o, "member", &answer) == nil {
-		for _, m := range answer.Members {
-			role := "voter"
-			switch {
-			case m.Observer:
-				role = "observer"
-			case m.ID == answer.Leader:
-				role = "leader"
-			}
-			list = append(list, fmt.Sprintf("%d %s %s", m.ID, m.Addr, role))
-		}
-		return list
+		return memberLines(answer)
 	}
 	var view struct {
 		Config map[string]struct {
@@ -250,7 +233,9 @@ func (a *asker) members(ctx context.Context, o *operator) (list []string) {
 	}
 	if a.command(ctx, o, "voting_view", &view) == nil {
 		for _, id := range slices.Sorted(maps.Keys(view.Config)) {
-			list = append(list, strings.TrimSpace(id+" "+strings.Join(view.Config[id].Servers, ",")+" voter"))
+			if n, err := strconv.ParseUint(id, 10, 64); err == nil {
+				list = append(list, memberLine{n, strings.Join(view.Config[id].Servers, ","), "voter"})
+			}
 		}
 	}
 	return list
@@ -336,7 +321,11 @@ func writeStatus(w io.Writer, list []*health) error {
 	}
 	for _, h := range list {
 		if len(h.Members) > 0 {
-			_, err := fmt.Fprintf(w, "members: %s\n", printable(strings.Join(h.Members, ", ")))
+			var words []string
+			for _, m := range h.Members {
+				words = append(words, strings.Join(strings.Fields(fmt.Sprint(m.ID, " ", m.Addr, " ", m.Role)), " "))
+			}
+			_, err := fmt.Fprintf(w, "members: %s\n", printable(strings.Join(words, ", ")))
 			return err
 		}
 	}

@@ -31,6 +31,9 @@ type instance struct {
 }
 
 func newInstance(in groups.Instance) instance {
+	if in.Meta == nil {
+		in.Meta = map[string]string{} // and not null, in JSON
+	}
 	return instance{
 		Service: in.Service, ID: in.ID, Host: in.Host, Port: in.Port, Address: in.Addr(), Version: in.Version, Flavor: in.Flavor,
 		Load: in.Load, Status: string(in.Status), Meta: in.Meta, Registered: in.Registered, Epoch: in.Epoch, Session: fmt.Sprintf("%#x", uint64(in.Session)),

@@ -47,12 +47,7 @@ draining, their load, how long ago they registered (by their own clocks), the
 session that keeps them there, and their ID. Without SERVICE it prints which
 services there are. docent top and status tell more of sessions.`,
 		Example: "  docent svc ls appmgr --select 'flavor=slurm'",
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 1 {
-				return usagef("unexpected argument %q", args[1])
-			}
-			return nil
-		},
+		Args:    optionalArgs(nil, "SERVICE"),
 	}
 	r, out, dir := addRemote(cmd, e), addOutput(cmd), addDirectory(cmd, true)
 	timeout := addTimeout(cmd)

@@ -179,7 +179,7 @@ func TestTransfer_BadInput(t *testing.T) {
 	is(t, must(t, dsn, "", "get", "/in/a"), "") // what came before the cut is imported
 	fails(t, dsn, "", 64, "want fail, skip", "import", "--on-conflict", "x")
 	fails(t, dsn, "", 64, "--from-path needs --from", "import", "--from-path", "/x")
-	fails(t, dsn, "", 64, "DSN", "import", "--from", "http://x")
+	fails(t, dsn, "", 64, "--from: does not begin", "import", "--from", "http://x")
 	fails(t, dsn, "", 64, "within", "import", "--from", dsn, "--from-path", "/", "/in")
 	fails(t, dsn, "", 69, "--from", "import", "--from", "zk://127.0.0.1:1", "--connect", "300ms", "/x")
 	fails(t, dsn, "", 1, "/nothing: node does not exist", "export", "/nothing")

@@ -16,9 +16,9 @@ import (
 
 // branch is a node as tree prints it.
 type branch struct {
-	Path  string      `json:"path"`
-	Depth int         `json:"depth"`
-	Stat  client.Stat `json:"stat"`
+	Path  string   `json:"path"`
+	Depth int      `json:"depth"`
+	Stat  nodeStat `json:"stat"`
 }
 
 func treeVerb(e env) *cobra.Command {
@@ -73,7 +73,7 @@ func (d *drawing) root(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	if err := d.print(branch{path, 0, stat}, "", path); err != nil {
+	if err := d.print(branch{path, 0, nodeStat(stat)}, "", path); err != nil {
 		return err
 	}
 	return d.below(ctx, path, "", 1)
@@ -119,7 +119,7 @@ func (d *drawing) below(ctx context.Context, path, indent string, depth int) err
 			if i == len(children)-1 && len(names) == 0 {
 				first, next = "└── ", "    "
 			}
-			if err := d.print(branch{n.Path, depth, n.Stat}, indent+first, n.Name); err != nil {
+			if err := d.print(branch{n.Path, depth, nodeStat(n.Stat)}, indent+first, n.Name); err != nil {
 				return err
 			}
 			if n.Stat.NumChildren == 0 {

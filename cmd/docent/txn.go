@@ -16,10 +16,10 @@ import (
 
 // txnStep is an operation of a transaction, and what it came to.
 type txnStep struct {
-	Op    string       `json:"op"`
-	Path  string       `json:"path"`            // of a created node, with its number
-	Stat  *client.Stat `json:"stat,omitempty"`  // of set and, if the server tells, create
-	Error string       `json:"error,omitempty"` // why nothing of the transaction was done; the others have none, or were not tried
+	Op    string    `json:"op"`
+	Path  string    `json:"path"`            // of a created node, with its number
+	Stat  *nodeStat `json:"stat,omitempty"`  // of set and, if the server tells, create
+	Error string    `json:"error,omitempty"` // why nothing of the transaction was done; the others have none, or were not tried
 
 	line int
 	add  func(t *client.Txn)
@@ -183,7 +183,8 @@ func reportTxn(e env, out *output, steps []txnStep, results []client.Result, err
 			fallthrough
 		case refused == nil && s.Op == "set":
 			if results[i].Stat != (client.Stat{}) {
-				s.Stat = &results[i].Stat
+				stat := nodeStat(results[i].Stat)
+				s.Stat = &stat
 			}
 		}
 	}

@@ -38,7 +38,7 @@ something to read, not what: the znode may have changed again.`,
 	cmd.Flags().DurationVar(&w.wait, "wait", 0, "with --once: how long; then the exit code is 75")
 	cmd.ValidArgsFunction = r.completePath
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if w.wait < 0 || w.wait > 0 && !w.once {
+		if cmd.Flags().Changed("wait") && (w.wait <= 0 || !w.once) {
 			return usagef("--wait %v: want a time to wait for the event of --once", w.wait)
 		}
 		if err := out.check(); err != nil {
@@ -66,7 +66,10 @@ something to read, not what: the znode may have changed again.`,
 				defer time.AfterFunc(w.wait, func() { cancel(&exit{code: exitTemporary, err: late}) }).Stop()
 			}
 			err := w.run(ctx, c)
-			if cmd.Context().Err() != nil {
+			if cmd.Context().Err() != nil && err != nil {
+				if w.once {
+					return context.Cause(cmd.Context()) // it has waited in vain
+				}
 				return nil // the signal that ends it
 			}
 			return err

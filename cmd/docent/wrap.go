@@ -65,6 +65,7 @@ func (w *wrap) addLoss() {
 	fs := w.cmd.Flags()
 	fs.DurationVar(&w.grace, "grace", 0, "time from TERM to KILL (default a sixth of the session timeout)")
 	fs.StringVar(&w.onLost, "on-lost", onLostTerm, "`what` to do when it is lost: term (TERM, KILL), kill, ignore")
+	completeFlag(w.cmd, "on-lost", onLostTerm, onLostKill, onLostIgnore)
 }
 
 // wrapArgs checks the arguments of a verb that runs a child: those named, then -- and the command.
@@ -237,7 +238,7 @@ func (w *wrap) bound(ctx context.Context) (context.Context, context.CancelFunc) 
 	if w.wait == nil {
 		return context.WithCancel(ctx)
 	}
-	return w.wait.bound(ctx, "not had")
+	return w.wait.bound(ctx, w.cmd.Flags().Arg(0)+": not had")
 }
 
 // dial connects, and refuses a session too short for the grace.

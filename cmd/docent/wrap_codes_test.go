@@ -48,7 +48,7 @@ func TestWrap_Usage(t *testing.T) {
 		{[]string{"lock", "a", "--"}, "the command is missing"},
 		{[]string{"lock", "a", "true"}, "is to stand behind --"},
 		{[]string{"lock", "a", "b", "--", "true"}, `unexpected argument "b"`},
-		{[]string{"lock", "", "--", "true"}, "want the name"},
+		{[]string{"lock", "", "--", "true"}, "PATH is empty"},
 		{[]string{"lock", "jobs//a", "--", "true"}, "is a variable in it not set"},
 		{[]string{"lock", "--wait", "-1s", "a", "--", "true"}, "--wait -1s"},
 		{[]string{"lock", "--wait", "soon", "a", "--", "true"}, "soon"},
