@@ -102,7 +102,7 @@ func (c *cShell) watches() {
 	c.lines(c.other, "set $/later x")
 	c.event("wexists: changed", "CHANGED $/later")
 	c.lines(c.other, "set $/later y")
-	c.lines(c.cli, "get $/later")
+	c.lines(c.cli, "sync $\nget $/later")
 	c.lines(c.cli, "ls $/later")
 	c.lines(c.other, "create $/later/kid")
 	c.event("ls: a child; and none of the spent watches", "CHILD $/later")
@@ -124,7 +124,7 @@ func (c *cShell) requests() {
 }
 
 func (c *cShell) sessions(at target, id string) {
-	c.lines(c.other, "wexists $/e")
+	c.lines(c.other, "sync $\nwexists $/e")
 	c.cli.Kill()
 	again := peers.CClient(c.t, at.other, id)
 	c.is(c.t, "session: a new process comes back to it, at the other server", c.lines(again, "set $/e mine")[0], c.root+"/e: rc = 0 Stat:")

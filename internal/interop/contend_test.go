@@ -140,24 +140,41 @@ func contend(t *testing.T, turns int, all []*contender, order func(c *contender,
 	}
 }
 
-// turns is how often each program enters while the others wait.
-const turns = 200
+// turns is how often each program enters while the others wait, and pairTurns while one other does; with -short, less.
+const turns, pairTurns = 200, 30
 
-// contendedServers are docent and Apache ZooKeeper.
+func some(n int) int {
+	if testing.Short() {
+		return n / 4
+	}
+	return n
+}
+
+// contendedServers are docent and Apache ZooKeeper, by their names in the matrix.
 func contendedServers(t *testing.T) map[string]string {
+	apache := peers.Zookeeper(t)
 	return map[string]string{
-		"docent":    peers.Standalone(t, peers.Build(t, "./cmd/docent")).Addr,
-		"zookeeper": peers.Zookeeper(t),
+		"docent 1": peers.Standalone(t, peers.Build(t, "./cmd/docent")).Addr,
+		zookeeperColumn(peers.Version(t, apache)): apache,
 	}
 }
 
-// Go, Curator, kazoo and go-zookeeper contend for one lock. Curator does not see the names kazoo gives its nodes by
-// itself, so kazoo takes part with others; see zookeeper-protocol.md 14.5.
+// Go, Curator, kazoo and go-zookeeper contend for one lock, any two of them and all together. Curator does not see the
+// names kazoo gives its nodes by itself, so kazoo takes part with others; see zookeeper-protocol.md 14.5.
 func TestLock_AllClientsTakeTurns(t *testing.T) {
 	needContenders(t)
-	all := []*contender{docentContender(t), curatorContender(t), kazooContender(t, "--curator"), gozkContender(t)}
+	all := []*contender{docentContender(t), curatorContender(t), gozkContender(t), kazooContender(t, "--curator")}
+	names := []string{"docent", "Curator", "go-zookeeper", "kazoo, Curator's names"}
 	for name, addr := range contendedServers(t) {
-		t.Run(name, func(t *testing.T) { takeTurns(t, addr, "/locks/mixed", turns, all...) })
+		t.Run(name, func(t *testing.T) {
+			for i := range all {
+				for j := i + 1; j < len(all); j++ {
+					takeTurns(t, addr, fmt.Sprintf("/locks/pair-%d-%d", i, j), some(pairTurns), all[i], all[j])
+					met(t, name, "lock", names[i], names[j])
+				}
+			}
+			takeTurns(t, addr, "/locks/mixed", some(turns), all...)
+		})
 	}
 }
 
@@ -166,7 +183,10 @@ func TestLock_PlainKazooTakesTurns(t *testing.T) {
 	needContenders(t)
 	all := []*contender{docentContender(t, "-kazoo"), docentContender(t, "-kazoo"), kazooContender(t), kazooContender(t)}
 	for name, addr := range contendedServers(t) {
-		t.Run(name, func(t *testing.T) { takeTurns(t, addr, "/locks/plain", turns, all...) })
+		t.Run(name, func(t *testing.T) {
+			takeTurns(t, addr, "/locks/plain", some(turns), all...)
+			met(t, name, "lock", "docent", "kazoo, its own names")
+		})
 	}
 }
 
@@ -183,8 +203,8 @@ func TestLeader_CandidatesOfOthersTakeTurns(t *testing.T) {
 	for name, addr := range contendedServers(t) {
 		for layout, theirs := range map[string][]*contender{"latch": curator, "selector": curator, "kazoo": kazoo} {
 			t.Run(name+"/"+layout, func(t *testing.T) {
-				contend(t, terms, slices.Concat(ours, theirs), func(c *contender, counter string) (string, error) {
-					return c.do("terms", addr, "/elect/"+layout, counter, terms, layout)
+				contend(t, some(terms), slices.Concat(ours, theirs), func(c *contender, counter string) (string, error) {
+					return c.do("terms", addr, "/elect/"+layout, counter, some(terms), layout)
 				})
 			})
 		}

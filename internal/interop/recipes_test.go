@@ -14,7 +14,9 @@ import (
 	"github.com/docent-io/docent/client"
 	"github.com/docent-io/docent/config"
 	"github.com/docent-io/docent/groups"
+	"github.com/docent-io/docent/internal/interop/matrix"
 	"github.com/docent-io/docent/leader"
+	"github.com/docent-io/docent/lock"
 	"github.com/docent-io/docent/recipes"
 )
 
@@ -46,47 +48,193 @@ func (m *meeting) must(err error) {
 	}
 }
 
-// Our recipes share their nodes with those of Curator and kazoo, in both directions, on docent and on Apache ZooKeeper.
+// meets are the recipes, by what the others call theirs.
+var meets = map[string]struct {
+	recipe string
+	f      func(m *meeting)
+}{
+	"Curator ServiceDiscovery":          {"service discovery", discoveryMeets},
+	"Curator SharedCount":               {"counter", sharedCountMeets},
+	"Curator SharedValue":               {"value", sharedValueMeets},
+	"Curator DistributedAtomicLong":     {"counter", atomicLongMeets},
+	"Curator GroupMember":               {"group", groupMemberMeets},
+	"Curator DistributedBarrier":        {"barrier (gate)", func(m *meeting) { gateMeets(m, "true", "false", 10000, 100) }},
+	"Curator LeaderLatch":               {"election", latchMeets},
+	"Curator LeaderSelector":            {"election", selectorMeets},
+	"Curator InterProcessReadWriteLock": {"readers and a writer", func(m *meeting) { rwMeets(m, lock.LayoutCurator, "true", "false", 10000, 100) }},
+	"Curator InterProcessSemaphoreV2":   {"semaphore", semaphoreMeets},
+	"kazoo Election":                    {"election", electionMeets},
+	"kazoo Party":                       {"group", partyMeets},
+	"kazoo Counter":                     {"counter", counterMeets},
+	"kazoo Barrier":                     {"barrier (gate)", func(m *meeting) { gateMeets(m, "True", "False", 10, 0.1) }},
+	"kazoo ReadLock, WriteLock":         {"readers and a writer", func(m *meeting) { rwMeets(m, lock.LayoutKazoo, "True", "False", 10, 0.1) }},
+}
+
+// Our recipes share their nodes with those of Curator and kazoo, in both directions, on docent and on Apache ZooKeeper;
+// and theirs with each other.
 func TestRecipesMeet(t *testing.T) {
 	needContenders(t)
 	curator := curatorProgram(t, "Recipes")
 	kazoo := startContender(t, "kazoo", exec.Command(findKazoo(t), "testdata/recipes.py"))
 	for name, addr := range contendedServers(t) {
 		t.Run(name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 			defer cancel()
 			c, err := client.Dial(ctx, client.Config{Servers: []string{addr}})
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer c.Close()
-			for what, f := range map[string]func(m *meeting){
-				"Curator's ServiceDiscovery":                    discoveryMeets,
-				"Curator's SharedCount":                         sharedCountMeets,
-				"Curator's DistributedAtomicLong":               atomicLongMeets,
-				"Curator's GroupMember":                         groupMemberMeets,
-				"Curator's DistributedBarrier, kazoo's Barrier": nil,
-				"Curator's LeaderLatch":                         latchMeets,
-				"Curator's LeaderSelector":                      selectorMeets,
-				"kazoo's Election":                              electionMeets,
-				"kazoo's Party":                                 partyMeets,
-				"kazoo's Counter":                               counterMeets,
-			} {
-				t.Run(what, func(t *testing.T) {
+			for with, meet := range meets {
+				t.Run(with, func(t *testing.T) {
 					peer := curator
-					if strings.HasPrefix(what, "kazoo") {
+					if strings.HasPrefix(with, "kazoo") {
 						peer = kazoo
 					}
-					if f != nil {
-						f(&meeting{t, ctx, c, addr, peer})
-						return
-					}
-					gateMeets(&meeting{t, ctx, c, addr, curator}, "true", "false", 10000, 100)
-					gateMeets(&meeting{t, ctx, c, addr, kazoo}, "True", "False", 10, 0.1)
+					meet.f(&meeting{t, ctx, c, addr, peer})
+					met(t, name, meet.recipe, "docent", with)
 				})
 			}
+			t.Run("Curator and kazoo", func(t *testing.T) {
+				java, python := &meeting{t, ctx, c, addr, curator}, &meeting{t, ctx, c, addr, kazoo}
+				gatesMeet(java, python)
+				met(t, name, "barrier (gate)", "Curator DistributedBarrier", "kazoo Barrier")
+				countsMeet(java, python)
+				met(t, name, "counter", "Curator SharedCount", "kazoo Counter, support_curator")
+			})
 		})
 	}
+}
+
+// met records that two libraries have, if nothing failed.
+func met(t *testing.T, server, recipe, a, b string) {
+	t.Helper()
+	if t.Failed() {
+		return
+	}
+	if err := matrix.Append(matrix.Record{Server: server, Recipe: recipe, A: a, B: b}); err != nil {
+		t.Error(err)
+	}
+}
+
+// gatesMeet lets each close the gate and open it, with the other before it.
+func gatesMeet(java, python *meeting) {
+	const path = "/meet/their-gate"
+	java.says("", "close", path)
+	python.says("False", "wait", path, 0.1)
+	java.says("", "open", path)
+	python.says("True", "wait", path, 10)
+	python.says("", "close", path)
+	java.says("false", "wait", path, 100)
+	python.says("True", "open", path)
+	java.says("true", "wait", path, 10000)
+}
+
+// countsMeet lets both add to one number by turns.
+func countsMeet(java, python *meeting) {
+	const path = "/meet/their-count"
+	java.says("3", "count", path, 3)
+	python.says("5", "curatorcount", path, 2)
+	java.says("8", "count", path, 3)
+	python.says("1", "curatorcount", path, -7)
+	java.says("2", "count", path, 1)
+}
+
+// rwMeets lets either side hold the lock for reading and for writing, while the other tries. It is told the layout, how
+// the peer says yes and no, and what are ten seconds and a moment to it.
+func rwMeets(m *meeting, layout lock.Layout, yes, no string, long, short any) {
+	const path = "/meet/rw"
+	us := lock.NewRW(m.c, path, lock.Compat(layout))
+	m.says(yes, "read", path, long)
+	shared, err := us.TryRLock(m.ctx)
+	m.must(err)
+	_, err = us.TryLock(m.ctx)
+	m.busy("TryLock beside a reader", err)
+	m.must(shared.Unlock(m.ctx))
+	m.says("", "leave", path)
+
+	m.says(yes, "write", path, long)
+	_, err = us.TryRLock(m.ctx)
+	m.busy("TryRLock beside a writer", err)
+	_, err = us.TryLock(m.ctx)
+	m.busy("TryLock beside a writer", err)
+	next := make(chan error, 1)
+	go func() {
+		held, err := us.Lock(m.ctx)
+		if err == nil {
+			err = held.Unlock(m.ctx)
+		}
+		next <- err
+	}()
+	m.says("", "leave", path)
+	m.must(<-next)
+
+	reading, err := us.RLock(m.ctx)
+	m.must(err)
+	m.says(yes, "read", path, long)
+	m.says("", "leave", path)
+	m.says(no, "write", path, short)
+	m.must(reading.Unlock(m.ctx))
+	writing, err := us.Lock(m.ctx)
+	m.must(err)
+	m.says(no, "read", path, short)
+	m.says(no, "write", path, short)
+	m.must(writing.Unlock(m.ctx))
+	m.says(yes, "write", path, long)
+	m.says("", "leave", path)
+}
+
+func (m *meeting) busy(what string, err error) {
+	m.Helper()
+	if !errors.Is(err, lock.ErrLocked) {
+		m.Errorf("%s of %s: %v, want ErrLocked", what, m.peer.Name, err)
+	}
+}
+
+// semaphoreMeets: two permits, and three who want one.
+func semaphoreMeets(m *meeting) {
+	const path = "/meet/semaphore"
+	us := lock.NewSemaphore(m.c, path, 2)
+	first, err := us.Acquire(m.ctx, 1)
+	m.must(err)
+	m.says("true", "lease", path, 2, 10000)
+	m.says("false", "lease", path, 2, 100)
+	_, err = us.TryAcquire(m.ctx, 1)
+	m.busy("TryAcquire beside one of", err)
+	m.must(first.Unlock(m.ctx))
+	m.says("true", "lease", path, 2, 10000)
+	_, err = us.TryAcquire(m.ctx, 1)
+	m.busy("TryAcquire beside two of", err)
+	m.says("", "leave", path)
+	first, err = us.Acquire(m.ctx, 1)
+	m.must(err)
+	second, err := us.Acquire(m.ctx, 1)
+	m.must(err)
+	m.says("false", "lease", path, 2, 100)
+	m.must(first.Unlock(m.ctx))
+	m.must(second.Unlock(m.ctx))
+}
+
+func sharedValueMeets(m *meeting) {
+	const path = "/meet/value"
+	m.says("theirs", "value", path, "theirs")
+	v, err := config.Watch(m.ctx, m.c, path, config.WithCodec(recipes.Text()))
+	m.must(err)
+	defer v.Close()
+	follow := func(want string) {
+		for got, err := range v.Changes(m.ctx) {
+			if m.must(err); got == want {
+				return
+			}
+		}
+		m.Errorf("we do not see %q: %v", want, m.ctx.Err())
+	}
+	follow("theirs")
+	_, err = config.Update(m.ctx, m.c, path, func(string) (string, error) { return "ours", nil }, config.WithCodec(recipes.Text()))
+	m.must(err)
+	m.says("ours", "valueof", path)
+	m.says("again", "value", path, "again")
+	follow("again")
 }
 
 func discoveryMeets(m *meeting) {

@@ -15,8 +15,13 @@ import org.apache.curator.framework.recipes.barriers.DistributedBarrier;
 import org.apache.curator.framework.recipes.leader.LeaderLatch;
 import org.apache.curator.framework.recipes.leader.LeaderSelector;
 import org.apache.curator.framework.recipes.leader.LeaderSelectorListenerAdapter;
+import org.apache.curator.framework.recipes.locks.InterProcessMutex;
+import org.apache.curator.framework.recipes.locks.InterProcessReadWriteLock;
+import org.apache.curator.framework.recipes.locks.InterProcessSemaphoreV2;
+import org.apache.curator.framework.recipes.locks.Lease;
 import org.apache.curator.framework.recipes.nodes.GroupMember;
 import org.apache.curator.framework.recipes.shared.SharedCount;
+import org.apache.curator.framework.recipes.shared.SharedValue;
 import org.apache.curator.retry.RetryNTimes;
 import org.apache.curator.x.discovery.ServiceDiscovery;
 import org.apache.curator.x.discovery.ServiceDiscoveryBuilder;
@@ -123,6 +128,33 @@ public class Recipes {
             l.start();
             return "" + leads.await(Long.parseLong(a[4]), TimeUnit.MILLISECONDS);
         }
+        case "read": // MILLISECONDS: whether it has the lock by then, until it leaves
+        case "write": {
+            InterProcessReadWriteLock both = new InterProcessReadWriteLock(c, path);
+            InterProcessMutex l = a[0].equals("read") ? both.readLock() : both.writeLock();
+            boolean got = l.acquire(Long.parseLong(a[3]), TimeUnit.MILLISECONDS);
+            if (got) {
+                held.add(l::release);
+            }
+            return "" + got;
+        }
+        case "lease": { // PERMITS, MILLISECONDS: the same of a semaphore
+            InterProcessSemaphoreV2 s = new InterProcessSemaphoreV2(c, path, Integer.parseInt(a[3]));
+            Lease l = s.acquire(Long.parseLong(a[4]), TimeUnit.MILLISECONDS);
+            if (l != null) {
+                held.add(() -> s.returnLease(l));
+            }
+            return "" + (l != null);
+        }
+        case "value": // NEW: sets a SharedValue
+        case "valueof":
+            try (SharedValue v = new SharedValue(c, path, new byte[0])) {
+                v.start();
+                if (a[0].equals("value")) {
+                    v.setValue(a[3].getBytes());
+                }
+                return new String(v.getValue());
+            }
         case "latched": // what the leader's node says, as a LeaderLatch or LeaderSelector sees it
             return new LeaderLatch(c, path).getLeader().getId();
         case "selected":

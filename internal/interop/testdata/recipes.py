@@ -6,6 +6,8 @@ from kazoo.client import KazooClient
 from kazoo.recipe.barrier import Barrier
 from kazoo.recipe.counter import Counter
 from kazoo.recipe.election import Election
+from kazoo.exceptions import LockTimeout
+from kazoo.recipe.lock import ReadLock, WriteLock
 from kazoo.recipe.party import Party
 
 clients = {}
@@ -43,6 +45,19 @@ def run(verb, addr, path, *args):
         n = Counter(c, path)
         n += int(args[0])
         return str(n.value)
+    if verb == "curatorcount":  # the same as Curator's SharedCount
+        n = Counter(c, path, support_curator=True)
+        n += int(args[0])
+        return str(n.value)
+    if verb in ("read", "write"):  # SECONDS: whether it has the lock by then, until it leaves
+        lock = (ReadLock if verb == "read" else WriteLock)(c, path, "kazoo")
+        try:
+            lock.acquire(timeout=float(args[0]))
+        except LockTimeout:
+            return "False"
+        lock.leave = lock.release
+        held.append(lock)
+        return "True"
     if verb == "close":
         return str(Barrier(c, path).create() or "")
     if verb == "open":
