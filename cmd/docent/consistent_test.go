@@ -128,6 +128,13 @@ func TestUsage_NamesWhatIsWrong(t *testing.T) {
 		{"get --auth secret /a", "want USER:PASSWORD", "secret"},
 		{"get --dsn zk://secret@127.0.0.1:1 /a", "want USER:PASSWORD", "secret"},
 		{"get a b", `unexpected argument "b"`, ""},
+		{"help nothing", `unknown verb "nothing"`, ""},
+		{"help get a", `docent get has no verb "a"`, ""},
+		{"help barrier lift", `docent barrier has no verb "lift"`, ""},
+		{"elect --observe --wait 1s a", "--observe, only 0", ""},
+		{"watch --once --wait 0 a", "--wait 0s", ""},
+		{"create --ttl 400000h a", "--ttl 400000h", ""},
+		{"once --key k --ttl 400000h", "--ttl 400000h", ""},
 		{"completion tcsh", `"tcsh"`, ""},
 	} {
 		r := docentAt(t, "zk://127.0.0.1:1", strings.Fields(x.line)...)

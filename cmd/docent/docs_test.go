@@ -61,7 +61,7 @@ func testRoot() *cobra.Command {
 
 // eachVerb calls f with every verb and topic of docent's own, parents before those below them.
 func eachVerb(cmd *cobra.Command, f func(*cobra.Command)) {
-	if cmd.Name() == "help" || cmd.Hidden {
+	if cmd.Hidden {
 		return
 	}
 	f(cmd)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -58,8 +59,11 @@ until the lead ends. --observe instead prints who leads, whenever that changes.`
 				campaign = leader.TryCampaign
 			}
 			term, err := campaign(ctx, c, path)
+			if errors.Is(err, recipes.ErrBusy) {
+				return nil, tooLate("%s: somebody else leads", path)
+			}
 			if err != nil {
-				return nil, notHad(err, recipes.ErrBusy)
+				return nil, notHad(err)
 			}
 			return leads(c, path, *post, *fd, term)
 		})
@@ -86,11 +90,11 @@ func leads(c *client.Client, path, post string, fd int, term *leader.Term) (t *t
 // lead is who leads, as --observe prints it.
 type lead struct {
 	ID     string     `json:"id"`
-	Addr   string     `json:"addr,omitempty"`
+	Addr   string     `json:"address,omitempty"`
 	Token  uint64     `json:"token"`
-	Acts   bool       `json:"acts"`
+	Acts   bool       `json:"acked"` // it has begun to act
 	Vacant bool       `json:"vacant"`
-	Since  *time.Time `json:"since"`
+	Since  *time.Time `json:"since,omitempty"`
 }
 
 func (l lead) text(w io.Writer) (err error) {
@@ -105,10 +109,13 @@ func (l lead) text(w io.Writer) (err error) {
 	return err
 }
 
-// observeLeader prints who leads until it is told to end, or for as long as --wait says.
+// observeLeader prints who leads, until it is told to end, or once with --wait 0.
 func observeLeader(ctx context.Context, w *wrap, path string) error {
 	if err := w.wait.check(); err != nil {
 		return err
+	}
+	if w.wait.set() && !w.wait.tries() {
+		return usagef("--wait %v: with --observe, only 0, to look once", w.wait.d)
 	}
 	out := &output{json: w.json}
 	return w.remote.meet(ctx, func(ctx context.Context, c *client.Client) error {

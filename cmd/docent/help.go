@@ -13,6 +13,39 @@ import (
 // help prints what there is to know about a verb, on one screen: docs/command.md is made of the same text.
 func help(cmd *cobra.Command, _ []string) { fmt.Fprint(cmd.OutOrStdout(), helpText(cmd)) }
 
+// helpVerb is docent help.
+func helpVerb() *cobra.Command {
+	return &cobra.Command{
+		Use:     "help [VERB...]",
+		Short:   "tell about a verb, or list all",
+		Long:    "Tells about a verb as VERB --help does, or about a topic; without VERB it lists\nall.",
+		Example: "  docent help lock ls\n  docent help exit-codes",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			about, rest, err := cmd.Root().Find(args)
+			switch {
+			case err != nil:
+				return usageError(err)
+			case len(rest) > 0 && about.HasParent():
+				return usagef("%s has no verb %q", about.CommandPath(), rest[0])
+			case len(rest) > 0:
+				return needVerb(about, rest)
+			}
+			_, err = io.WriteString(cmd.OutOrStdout(), helpText(about))
+			return err
+		},
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) (names []string, _ cobra.ShellCompDirective) {
+			if about, rest, err := cmd.Root().Find(args); err == nil && len(rest) == 0 {
+				for _, v := range about.Commands() {
+					if !v.Hidden {
+						names = append(names, v.Name())
+					}
+				}
+			}
+			return names, cobra.ShellCompDirectiveNoFileComp
+		},
+	}
+}
+
 func helpText(cmd *cobra.Command) string {
 	var b strings.Builder
 	both := strings.Contains(cmd.Use, " ") && cmd.HasAvailableSubCommands() // a verb with another one below it, as lock ls

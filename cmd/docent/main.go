@@ -114,6 +114,7 @@ own, or a ZooKeeper ensemble that is there already.`,
 		root.AddCommand(v)
 	}
 	root.SetHelpCommandGroupID(groupGeneral)
+	root.SetHelpCommand(helpVerb())
 	root.InitDefaultHelpCmd()
 	root.CompletionOptions.DisableDefaultCmd = true // ours speaks as the others do
 	return root

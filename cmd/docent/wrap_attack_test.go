@@ -202,7 +202,7 @@ func TestWrap_StoppedChild(t *testing.T) {
 func TestElect_Posts(t *testing.T) {
 	l := newLab(t)
 	observer := l.begin("elect", "--observe", "--json", "e")
-	l.line(observer, `{"id":"","token":0,"acts":false,"vacant":true`)
+	l.line(observer, `{"id":"","token":0,"acked":false,"vacant":true`)
 	p := l.begin("elect", "--post", "m", "--ready-fd", "5", "e", "--", "sh", "-c", `echo pid $$; echo "host=n7 port=42" >&5; read line; echo '{"host":"n8"}' >&5; read line`)
 	started(t, p)
 	wait := func(want string) {
@@ -217,7 +217,7 @@ func TestElect_Posts(t *testing.T) {
 	if err != nil || !info.Acked {
 		t.Errorf("who leads: %+v, %v", info, err)
 	}
-	if _, _, err := observer.stdout.await(0, fmt.Sprintf(`{"id":%q,"token":%d,"acts":true`, info.ID, info.Token)); err != nil {
+	if _, _, err := observer.stdout.await(0, fmt.Sprintf(`{"id":%q,"token":%d,"acked":true`, info.ID, info.Token)); err != nil {
 		t.Error(err)
 	}
 	fmt.Fprintln(p.stdin)

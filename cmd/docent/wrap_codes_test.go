@@ -101,7 +101,7 @@ func TestWrap_ExitCodes(t *testing.T) {
 		{75, "not had within 50ms", []string{"lock", "--wait", "50ms", "busy", "--", "true"}},
 		{5, "", []string{"sem", "--permits", "1", "s", "--", "sh", "-c", "exit 5"}},
 		{1, "number of permits", []string{"sem", "--permits", "2", "s", "--", "true"}},
-		{75, "not our turn", []string{"elect", "--wait", "0", "busy", "--", "true"}},
+		{75, "/busy: somebody else leads", []string{"elect", "--wait", "0", "busy", "--", "true"}},
 		{75, "not had within 50ms", []string{"elect", "--wait", "50ms", "busy", "--", "true"}},
 		{3, "", []string{"elect", "e", "--", "sh", "-c", "exit 3"}},
 		{75, "not had within 50ms", []string{"barrier", "run", "--count", "2", "--wait", "50ms", "b", "--", "true"}},
