@@ -142,7 +142,7 @@ func TestUsage_NamesWhatIsWrong(t *testing.T) {
 			t.Errorf("docent %s: exit code %d, %q; want %q", x.line, r.code, r.stderr, x.want)
 		}
 	}
-	if r := docentAt(t, "zk://127.0.0.1:1", "ls", "--connect", "50ms"); r.code != exitUnreachable || !strings.HasPrefix(r.stderr, "docent ls: no server reached within 50ms; 127.0.0.1:1") {
+	if r := docentAt(t, "zk://127.0.0.1:1", "ls", "--connect", "500ms"); r.code != exitUnreachable || !strings.HasPrefix(r.stderr, "docent ls: no server reached within 500ms; 127.0.0.1:1") {
 		t.Errorf("exit code %d, %q", r.code, r.stderr)
 	}
 }

@@ -73,7 +73,7 @@ func TestRemote_TLS(t *testing.T) {
 	fails(t, dsn, "", 77, "/digest", append([]string{"get", "/digest", "--auth", "bob:other"}, ca...)...)
 	is(t, must(t, dsn, "", append([]string{"get", "/digest", "--auth", "bob:pw"}, ca...)...), "")
 	// A server of an unknown authority is no server, and so is one without TLS.
-	fails(t, dsn, "", 69, "certificate", "get", "/ann", "--connect", "300ms")
+	fails(t, dsn, "", 69, "certificate", "get", "/ann", "--connect", "2s")
 	plain := strings.Replace(servertest.New(t).DSN(), "zk://", "zks://", 1)
 	fails(t, plain, "", 69, "", append([]string{"get", "/", "--connect", "300ms"}, ca...)...)
 	fails(t, dsn, "", 64, "--tls-ca", "get", "/", "--tls-ca", file("ann.key"))

@@ -142,9 +142,9 @@ func TestRaw_ExitCodes(t *testing.T) {
 	verbs = append(verbs, []string{"watch", "/a"}, []string{"sync"}, []string{"delete", "/a"}, []string{"delete", "/open", "--recursive"}, []string{"acl", "get", "/a"})
 	srv.Kill()
 	for _, v := range verbs {
-		fails(t, dsn, "", 69, "refused", append(slices.Clone(v), "--connect", "200ms")...)
+		fails(t, dsn, "", 69, "refused", append(slices.Clone(v), "--connect", "500ms")...)
 	}
-	fails(t, dsn, "create /a\n", 69, "refused", "txn", "--connect", "200ms")
+	fails(t, dsn, "create /a\n", 69, "refused", "txn", "--connect", "500ms")
 }
 
 func TestRaw_ServerThatAnswersNothing(t *testing.T) {
@@ -378,8 +378,8 @@ func TestRaw_Watch(t *testing.T) {
 	if code := stop(); code != 0 {
 		t.Errorf("exit code %d of watch --once", code)
 	}
-	r := call(t, dsn, "", "watch", "--once", "--wait", "100ms", "/never")
-	if r.code != 75 || r.stdout != "watching /never\n" || r.stderr != "docent watch: nothing happened to /never within 100ms\n" {
+	r := call(t, dsn, "", "watch", "--once", "--wait", "500ms", "/never")
+	if r.code != 75 || r.stdout != "watching /never\n" || r.stderr != "docent watch: nothing happened to /never within 500ms\n" {
 		t.Errorf("%+v", r)
 	}
 }

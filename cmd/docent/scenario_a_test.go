@@ -371,7 +371,7 @@ func testEnsembleAway(t *testing.T) {
 	if code := first.exit(); code != 99 || s.count("journal", "term 1") != 1 {
 		t.Errorf("exit code %d, journal %q\n%s", code, s.lines("journal"), first.stderr)
 	}
-	if took := time.Since(at); took < 2*time.Second || took > 5*time.Second {
+	if took := time.Since(at); took < 2*time.Second || took > 6*time.Second {
 		t.Errorf("stopped after %v", took)
 	}
 	s.await("journal", "enter 2", 1) // who is cut off as well waits on
@@ -427,7 +427,7 @@ func testSuspended(t *testing.T) {
 	if code := p.exit(); code != 99 {
 		t.Errorf("exit code %d\n%s", code, p.stderr)
 	}
-	if took := time.Since(at); took > 2*time.Second {
+	if took := time.Since(at); took > 5*time.Second { // at once, on a machine that has much to do
 		t.Errorf("stopped %v after it woke", took)
 	}
 	s.dead(p, "simulate")
