@@ -66,7 +66,7 @@ func TestLook_Refusals(t *testing.T) {
 		"--max-value 0":              {"doctor", "--max-value", "0"},
 		"exclude each other":         {"status", "--json", "--format", "x"},
 		"--every 0s":                 {"top", "--every", "0"},
-		"--dsn: does not begin":        {"status", "--dsn", "http://x"},
+		"--dsn: does not begin":      {"status", "--dsn", "http://x"},
 		"--connect 0s":               {"lock", "ls", "--connect", "0", "x"},
 		"--format: template: --form": {"inspect", "--format", "{{", "x"},
 	} {
