@@ -11,7 +11,8 @@
 #   make schedules the CI's share of the random schedules of locks and elections, on virtual time: minutes
 #   make soak-locks    those of the seeds FROM to TO, with a line for each range in docs/locks-soak.md
 #   make fuzz      every fuzz target for FUZZTIME (10s)
-#   make interop   foreign clients against docent, docent's client and stories against Apache ZooKeeper
+#   make interop   foreign clients against docent, docent's client and stories against Apache ZooKeeper; writes docs/interop.md
+#   make interop-ci  a slice of that, in minutes, which writes no page but fails where it would have an empty cell
 #   make examples  the stories of examples/
 
 PKG      ?= ./...
@@ -22,7 +23,7 @@ STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.7.0
 # go-zookeeper's checks are a module of their own, which ./... does not reach.
 GOZK = internal/interop/gozk
 
-.PHONY: check fmt vet staticcheck test race bench bench-client bench-locks figures bench-table figures-try schedules soak soak-locks fuzz interop examples
+.PHONY: check fmt vet staticcheck test race bench bench-client bench-locks figures bench-table figures-try schedules soak soak-locks fuzz interop interop-ci interop-page examples
 
 check: fmt vet staticcheck test
 
@@ -42,8 +43,10 @@ test:
 
 # One processor for each test program, two programs at a time: with more, the race detector of Go 1.25 and 1.26 now and
 # then crashes on timers in bubbles of testing/synctest. Races are found all the same: it looks at order, not at luck.
+# The command's tests use no such bubbles, and wait for processes most of the time: many at once.
 race:
-	GOMAXPROCS=1 go test -race -p 2 -timeout 15m ./...
+	GOMAXPROCS=1 go test -race -p 2 -timeout 15m $$(go list ./... | grep -v '/cmd/docent$$')
+	go test -race -parallel 6 -timeout 15m ./cmd/docent
 
 bench:
 	go test -run '^$$' -bench '$(BENCH)' -benchmem $(PKG)
@@ -89,10 +92,26 @@ fuzz:
 		done; \
 	done
 
+# What passes is recorded here, and docs/interop.md is made of it.
+RECORDS ?= $(or $(TMPDIR),/tmp)/docent-interop-records
+PEERS = DOCENT_MATRIX='$(RECORDS)' DOCENT_REQUIRE_PEERS=1 go test -count=1 -timeout 19m -p 1 -parallel 4 -v
+PAGE  = go run ./internal/interop/matrix/page
+
 # The packages whose tests use a peer: those that import internal/interop/peers.
 interop:
-	DOCENT_REQUIRE_PEERS=1 go test -count=1 -timeout 15m -p 1 -v \
-		$$(go list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' ./... | awk '/\[.*internal\/interop\/peers/ {print $$1}')
+	rm -f '$(RECORDS)'
+	$(PEERS) $$(go list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' ./... | awk '/\[.*internal\/interop\/peers/ {print $$1}')
+	$(PAGE) -o docs/interop.md '$(RECORDS)'
+
+# Tests of other packages that use a peer are run by `make test`, too, wherever it is installed, but for this one.
+interop-ci:
+	rm -f '$(RECORDS)'
+	$(PEERS) -short ./internal/interop/...
+	$(PEERS) -run '^TestZookeeper$$' ./server/conformance
+	$(PAGE) '$(RECORDS)' >/dev/null
+
+interop-page:
+	$(PAGE) '$(RECORDS)' >/dev/null
 
 examples:
 	@set -e; for dir in examples/*/; do \
