@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/docent-io/docent/internal/testkit"
 )
 
 // newcomer prepares a server that waits to be added under a number, at the addresses given, with an empty folder.
@@ -179,9 +181,10 @@ func TestMember_FolderKnows(t *testing.T) {
 	third.args = append(without(with, "--peers"), "--peers", fmt.Sprintf("1=127.0.0.1:1,2=%s,3=%s", e[1].peer, third.peer))
 	third.start()
 	third.ready()
-	if got := third.stderr.String(); !strings.Contains(got, "differs from the members in the data folder") || !strings.Contains(got, e[0].peer) {
-		t.Errorf("a member started with other --peers says: %s", got)
-	}
+	testkit.Eventually(t, "it says that its --peers are others", func() bool {
+		got := third.stderr.String()
+		return strings.Contains(got, "differs from the members in the data folder") && strings.Contains(got, e[0].peer)
+	})
 	third.kill()
 	third.args = append(without(with, "--data"), "--data", t.TempDir())
 	third.start()
