@@ -131,6 +131,7 @@ func sortJava(line string) (event string, no bool) {
 	if rest, ok := strings.CutPrefix(line, "WatchedEvent state:"); ok {
 		state, rest, _ := strings.Cut(rest, " type:")
 		kind, path, _ := strings.Cut(rest, " path:")
+		path, _, _ = strings.Cut(path, " zxid: ") // 3.9 tells it
 		if kind == "None" {
 			return state, true
 		}
