@@ -1,7 +1,7 @@
 # What a developer and CI run. .ci/run calls the same targets, so what passes here passes there.
 #
 #   make check     before a commit: gofmt, go vet, staticcheck, all tests
-#   make race      all tests under the race detector (needs a C compiler)
+#   make race race-command   all tests under the race detector, those of the command apart (needs a C compiler)
 #   make bench     the benchmarks; PKG=./client BENCH=Get picks some
 #   make bench-client  docent's client beside go-zookeeper/zk, with the same server
 #   make soak      a million cycles of watch and close, and of lock and give up; 20,000 random walks of the client
@@ -23,7 +23,7 @@ STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.7.0
 # go-zookeeper's checks are a module of their own, which ./... does not reach.
 GOZK = internal/interop/gozk
 
-.PHONY: check fmt vet staticcheck test race bench bench-client bench-locks figures bench-table figures-try schedules soak soak-locks fuzz interop interop-ci interop-page examples
+.PHONY: check fmt vet staticcheck test race race-command bench bench-client bench-locks figures bench-table figures-try schedules soak soak-locks fuzz interop interop-ci interop-page examples
 
 check: fmt vet staticcheck test
 
@@ -48,6 +48,8 @@ test:
 BESIDE_RACE = KillBudget|Survive|Exclusion|Hostile|Transfer_|RollingRestart|LargeTree|Scenario|NeverFires|PausedLeader|StaticAndQuick|Pages|Bench|Idle|DiskFull
 race:
 	GOMAXPROCS=1 go test -race -p 2 -timeout 15m $$(go list ./... | grep -v '/cmd/docent$$')
+
+race-command:
 	go test -race -parallel 6 -timeout 15m -skip '$(BESIDE_RACE)' ./cmd/docent
 
 bench:
