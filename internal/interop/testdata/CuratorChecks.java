@@ -217,7 +217,7 @@ public class CuratorChecks extends Checks {
         SharedValue value = new SharedValue(b, "/value", "first".getBytes());
         value.start();
         value.setValue("second".getBytes());
-        eq("SharedValue: read back", new String(a.getData().forPath("/value")).length() >= 5, true);
+        eq("SharedValue: in its node", new String(b.getData().forPath("/value")), "second");
         DistributedAtomicLong atomic = new DistributedAtomicLong(a, "/atomic", new RetryNTimes(5, 50));
         atomic.add(40L);
         eq("DistributedAtomicLong: adds", atomic.add(2L).postValue(), 42);

@@ -444,6 +444,7 @@ def cut_connection(env):
 
     writer.add_auth("digest", "u:p")  # events about a node reach only those who may read it
     gone = Events()
+    writer.sync("/kept")  # it may be at another server, and the write above is no news to wait for
     writer.exists("/kept", watch=gone)
     lost = time.monotonic()
     switch.cut(None)
