@@ -7,7 +7,9 @@ import (
 	"strings"
 )
 
-//go:embed page.md
+// Its links are those of a page in docs, where it is written to.
+//
+//go:embed page.tmpl
 var page string
 
 // Page is docs/interop.md. An error names every cell that is empty.
