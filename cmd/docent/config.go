@@ -42,7 +42,7 @@ func newSetting(path string, data []byte, st client.Stat) setting {
 
 func configVerb(e env) *cobra.Command {
 	return parent("config", "share small settings, and follow their changes",
-		configGetVerb(e), configSetVerb(e), configWatchVerb(e), configExecVerb(e), configEditVerb(e))
+		configGetVerb(e), configSetVerb(e), configWatchVerb(e), configExecVerb(e), configEditVerb(e), configStatusVerb(e))
 }
 
 func configGetVerb(e env) *cobra.Command {

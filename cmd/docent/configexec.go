@@ -17,6 +17,7 @@ import (
 
 	"github.com/docent-io/docent/client"
 	"github.com/docent-io/docent/cmd/docent/internal/child"
+	"github.com/docent-io/docent/config"
 )
 
 // onlyConfigChild are the variables that config exec sets for its child.
@@ -94,6 +95,8 @@ type configExec struct {
 
 	values  chan setting
 	failed  chan error
+	states  chan config.Reader // what others may see of it: the last one counts
+	who     string
 	present setting // what the child has
 }
 
@@ -127,12 +130,42 @@ func (x *configExec) run(ctx context.Context, c *client.Client, path string) err
 	if err := x.first(); err != nil {
 		return err
 	}
+	defer x.announce(ctx, c, path)()
 	for {
 		again, err := x.once()
 		if !again {
 			return err
 		}
 	}
+}
+
+// announce lets docent config status see which version the command has. That it cannot is no reason to stop.
+func (x *configExec) announce(ctx context.Context, c *client.Client, path string) (end func()) {
+	x.who, x.states = c.Identity(), make(chan config.Reader, 1)
+	x.tell(nil, nil)
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := config.Announce(ctx, c, path, x.states); err != nil && ctx.Err() == nil {
+			fmt.Fprintf(x.e.stderr, "%s: %s\n", x.cmd.CommandPath(), printable(oneLine(err)))
+		}
+	}()
+	return func() { cancel(); <-done }
+}
+
+// tell replaces what is to be announced: the version that the command has, and the one it does not take.
+func (x *configExec) tell(refused *int32, why error) {
+	version := x.present.Version
+	r := config.Reader{ID: x.who, Version: &version, Refused: refused}
+	if why != nil {
+		r.Error = why.Error()
+	}
+	select {
+	case <-x.states:
+	default:
+	}
+	x.states <- r
 }
 
 func baseName(p string) string {
@@ -201,10 +234,16 @@ func (x *configExec) offers(s setting) bool {
 		err = fmt.Errorf("version %d is not JSON, as it was", s.Version)
 	case string(s.data) == string(x.present.data):
 		x.present = s
+		x.tell(nil, nil)
 		return false
 	default:
 		err = x.take(s)
 	}
+	var refused *int32
+	if err != nil && !s.Gone {
+		refused = &s.Version
+	}
+	x.tell(refused, err)
 	if err != nil {
 		fmt.Fprintf(x.e.stderr, "%s: %s: the command keeps version %d: %s\n", x.cmd.CommandPath(), printable(x.present.Path), x.present.Version, printable(oneLine(err)))
 	}

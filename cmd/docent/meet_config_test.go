@@ -239,6 +239,7 @@ func TestConfig_Refusals(t *testing.T) {
 		"more": "more", "--if-version x": "--if-version", "--if-version -1": "any version", "--if-version 1 --if-absent": "exclude",
 	}})
 	l.refuses(refusals{args: []string{"config", "watch", "PATH"}, usage: map[string]string{"more": "more"}})
+	l.fails(64, "more", "config", "status", "x", "more")
 	exec := []string{"config", "exec", "locked/x", "--restart", "--dsn", l.dsn()}
 	l.fails(77, "not authorized", append(exec, "--", "true")...)
 	l.fails(69, "no server reached", "config", "exec", "x", "--restart", "--dsn", "zk://127.0.0.1:1", "--connect", "200ms", "--", "true")

@@ -35,6 +35,7 @@ func run(t testing.TB, name string, cmd *exec.Cmd) *process {
 	t.Helper()
 	p := &process{t: t, name: name, cmd: cmd, stdout: newRecord(), stderr: newRecord(), ended: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = p.stdout, p.stderr
+	cmd.WaitDelay = patience // what it leaves behind may hold on to its output
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = dieWithUs()
 	}

@@ -137,11 +137,23 @@ func TestScenarioC_Config(t *testing.T) {
 		t.Fatal(err)
 	}
 	mgr.alive()
+	status := func(code int, want string) {
+		t.Helper()
+		testkit.Eventually(t, "config status: "+want, func() bool {
+			got, out, _ := j.do("config", "status", "config/appmgr/slurm")
+			return got == code && strings.Contains(strings.Join(strings.Fields(out), " "), want)
+		})
+	}
+	status(1, "1 2 version 2 is not JSON, as it was")
 	j.put("slurm.json", `{"queue":"good again"}`)
 	j.must("config", "set", "config/appmgr/slurm", file, "--if-version", "2")
 	j.line(mgr, `{"queue":"good again"}`)
+	status(0, " 3 -")
 	mgr.signal(15)
 	if code := mgr.exit(); code != 143 {
 		t.Errorf("it ends with %d", code)
+	}
+	if _, out, _ := j.do("config", "status", "config/appmgr/slurm", "--json"); strings.TrimSpace(out) != "[]" {
+		t.Errorf("who has ended is still among the readers: %s", out)
 	}
 }
