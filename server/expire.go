@@ -13,6 +13,7 @@ import (
 // lead is what a server does only while it leads: it watches the clock for all sessions, and for the containers that
 // ran empty.
 type lead struct {
+	lab     *Lab            // whose clock counts
 	mu      sync.Mutex      // guards tracker
 	tracker *expiry.Tracker // nil while another server leads
 }
@@ -21,7 +22,7 @@ func (l *lead) add(id int64, timeout time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.tracker != nil {
-		l.tracker.Add(id, timeout, time.Now())
+		l.tracker.Add(id, timeout, l.lab.elapsed())
 	}
 }
 
@@ -29,7 +30,7 @@ func (l *lead) touch(id int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.tracker != nil && id != 0 {
-		l.tracker.Touch(id, time.Now())
+		l.tracker.Touch(id, l.lab.elapsed())
 	}
 }
 
@@ -44,7 +45,7 @@ func (l *lead) remove(id int64) {
 func (l *lead) overdue() []int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.tracker.Overdue(time.Now())
+	return l.tracker.Overdue(l.lab.elapsed())
 }
 
 // deadline returns when a session will be overdue, unless it is heard before.
@@ -98,7 +99,7 @@ func (s *Server) beginLead() {
 	defer s.state.mu.RUnlock()
 	s.lead.mu.Lock()
 	defer s.lead.mu.Unlock()
-	s.lead.tracker = track(s.state.tree, s.cfg.Tick)
+	s.lead.tracker = track(s.state.tree, s.lead.lab.elapsed(), s.cfg.Tick)
 }
 
 // restored begins anew if this server leads: other sessions than before are there. The caller holds the tree's lock.
@@ -106,13 +107,12 @@ func (l *lead) restored(t *tree.Tree, tick time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.tracker != nil {
-		l.tracker = track(t, tick)
+		l.tracker = track(t, l.lab.elapsed(), tick)
 	}
 }
 
 // track starts the clocks of the sessions of t.
-func track(t *tree.Tree, tick time.Duration) *expiry.Tracker {
-	now := time.Now()
+func track(t *tree.Tree, now time.Time, tick time.Duration) *expiry.Tracker {
 	tracker := expiry.New(now, tick)
 	for sess := range t.Sessions() {
 		tracker.Add(sess.ID, time.Duration(sess.Timeout)*time.Millisecond, now)
@@ -141,7 +141,7 @@ const reapAtOnce = 1000
 
 func (s *Server) reap() {
 	s.state.mu.RLock()
-	paths := s.state.tree.Reapable(time.Now().UnixMilli(), s.cfg.ContainerNeverUsed, reapAtOnce)
+	paths := s.state.tree.Reapable(s.cfg.Lab.now().UnixMilli(), s.cfg.ContainerNeverUsed, reapAtOnce)
 	s.state.mu.RUnlock()
 	for _, p := range paths {
 		x := &tree.Txn{Op: wire.OpDeleteContainer, Timeout: int32(s.cfg.ContainerNeverUsed.Milliseconds())}

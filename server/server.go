@@ -72,6 +72,7 @@ func Start(cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg, log: cfg.Logger, started: time.Now(), closed: make(chan struct{}), opened: make(chan struct{}),
 		conns: make(map[*conn]struct{}), perHost: make(map[string]int)}
 	s.state = state{srv: s, tree: tree.New(), watches: watch.New[*conn](), conns: make(map[int64]*conn)}
+	s.lead.lab = &s.cfg.Lab
 	s.toucher = toucher{srv: s, wake: make(chan struct{}, 1)}
 	s.sessions.start(cfg.ID, s.started)
 	if cfg.ExtendedTypes {
@@ -183,7 +184,7 @@ func (s *Server) listen() (err error) {
 	s.replica, err = replica.Open(replica.Config{
 		ID: cfg.ID, Peers: peers, Join: cfg.Join, OnRemoved: onRemoved, Listener: peer, Store: store, Machine: &s.state, Handler: s.lead.handle,
 		OnLeader: s.leading, Logger: cfg.Logger, ElectionTimeout: cfg.ElectionTimeout, SnapshotBytes: cfg.SnapshotBytes,
-		Dial: dial,
+		Dial: dial, Now: cfg.Lab.Now,
 	})
 	if err != nil {
 		if cfg.Data != "" {

@@ -71,6 +71,7 @@ func (st *state) apply(now int64, cmd []byte, s *slot) (res tree.Result) {
 		return res
 	}
 	res, st.events = st.tree.Apply(now, x, st.events[:0])
+	st.srv.cfg.Lab.tell(x, &res, st.events)
 	for i := range st.events {
 		e := &st.events[i]
 		st.watches.Fire(e.Type, e.Path, func(c *conn, typ wire.EventType, path string) {

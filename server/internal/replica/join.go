@@ -27,6 +27,7 @@ type joiner struct {
 	wake    chan struct{}
 	futures chan raft.ApplyFuture
 	onDrop  func() // batches were dropped: all origins must send again
+	now     func() time.Time
 
 	mu       sync.Mutex // guards what follows
 	queue    [][]byte
@@ -34,8 +35,8 @@ type joiner struct {
 	inFlight int
 }
 
-func newJoiner(onDrop func()) *joiner {
-	return &joiner{wake: make(chan struct{}, 1), futures: make(chan raft.ApplyFuture, maxInFlight), onDrop: onDrop}
+func newJoiner(onDrop func(), now func() time.Time) *joiner {
+	return &joiner{wake: make(chan struct{}, 1), futures: make(chan raft.ApplyFuture, maxInFlight), onDrop: onDrop, now: now}
 }
 
 // put queues a batch. It keeps the slice.
@@ -70,7 +71,7 @@ func (j *joiner) take() []byte {
 		size += len(j.queue[n])
 		n++
 	}
-	entry := appendEntryHeader(make([]byte, 0, entryHeader+size), time.Now().UnixMilli())
+	entry := appendEntryHeader(make([]byte, 0, entryHeader+size), j.now().UnixMilli())
 	for _, b := range j.queue[:n] {
 		entry = append(entry, b...)
 	}

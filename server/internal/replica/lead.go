@@ -92,7 +92,7 @@ func (r *Replica) turn(ctx context.Context, old *view, leader, term uint64, befo
 // everything committed before is applied too; and that the machine has seen the commit index of then.
 func (r *Replica) lead(v *view) {
 	for v.ctx.Err() == nil {
-		err := r.raft.Apply(appendEntryHeader(nil, time.Now().UnixMilli()), 0).Error()
+		err := r.raft.Apply(appendEntryHeader(nil, r.cfg.Now().UnixMilli()), 0).Error()
 		if err == nil {
 			break
 		}

@@ -88,7 +88,7 @@ func Open(cfg Config) (*Replica, error) {
 	r.fsm = newFSM(r.closing, cfg.Machine, r.out)
 	r.fsm.onFail = func(err error) { r.cancel(err) }
 	r.fsm.onApply = r.applied
-	r.joiner = newJoiner(r.dropped)
+	r.joiner = newJoiner(r.dropped, cfg.Now)
 	if err := r.startRaft(); err != nil {
 		return nil, err
 	}
@@ -158,6 +158,9 @@ func (c *Config) setDefaults() {
 	}
 	if c.ElectionTimeout == 0 {
 		c.ElectionTimeout = defaultElection
+	}
+	if c.Now == nil {
+		c.Now = time.Now
 	}
 	if c.SnapshotBytes == 0 {
 		c.SnapshotBytes = defaultSnapshot

@@ -77,6 +77,8 @@ type Config struct {
 	SnapshotBytes int64
 	// Dial connects to a peer port; tests cut links with it. Default: a net.Dialer.
 	Dial func(ctx context.Context, addr string) (net.Conn, error)
+	// Now is the time of day, which the leader stamps entries with. Default: time.Now.
+	Now func() time.Time
 }
 
 // Machine is the replicated state. Apply, Snapshot and Restore are called from one goroutine at a time, in log order.
