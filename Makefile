@@ -12,6 +12,7 @@
 #   make soak-locks    those of the seeds FROM to TO, with a line for each range in docs/locks-soak.md
 #   make fuzz      every fuzz target for FUZZTIME (10s)
 #   make interop   foreign clients against docent, docent's client and stories against Apache ZooKeeper; writes docs/interop.md
+#   make interop-newest  the same, with newer versions beside Debian's (needs Maven and pip)
 #   make interop-ci  a slice of that, in minutes, which writes no page but fails where it would have an empty cell
 #   make examples  the stories of examples/
 
@@ -23,7 +24,7 @@ STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.7.0
 # go-zookeeper's checks are a module of their own, which ./... does not reach.
 GOZK = internal/interop/gozk
 
-.PHONY: check fmt vet staticcheck test race race-command bench bench-client bench-locks figures bench-table figures-try schedules soak soak-locks fuzz interop interop-ci interop-page examples
+.PHONY: check fmt vet staticcheck test race race-command bench bench-client bench-locks figures bench-table figures-try schedules soak soak-locks fuzz interop interop-newest interop-ci interop-page examples
 
 check: fmt vet staticcheck test
 
@@ -107,15 +108,22 @@ interop:
 	$(PEERS) $$(go list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' ./... | awk '/\[.*internal\/interop\/peers/ {print $$1}')
 	$(PAGE) -o docs/interop.md '$(RECORDS)'
 
+# Newer versions than Debian's take part beside those, each in a row or a column of its own.
+NEWEST ?= $(or $(TMPDIR),/tmp)/docent-interop-newest
+interop-newest:
+	mvn -q -f internal/interop/testdata/newest/pom.xml dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory='$(NEWEST)/lib'
+	python3 -m pip install -q --upgrade --target '$(NEWEST)/python' kazoo==2.11.0
+	DOCENT_ZOOKEEPER_DIR='$(NEWEST)' DOCENT_CURATOR_DIR='$(NEWEST)/lib' DOCENT_KAZOO_DIR='$(NEWEST)/python' $(MAKE) interop
+
 # Tests of other packages that use a peer are run by `make test`, too, wherever it is installed, but for this one.
 interop-ci:
 	rm -f '$(RECORDS)'
 	$(PEERS) -short ./internal/interop/...
 	$(PEERS) -run '^TestZookeeper$$' ./server/conformance
-	$(PAGE) '$(RECORDS)' >/dev/null
+	$(PAGE) -slice '$(RECORDS)' >/dev/null
 
 interop-page:
-	$(PAGE) '$(RECORDS)' >/dev/null
+	$(PAGE) -slice '$(RECORDS)' >/dev/null
 
 examples:
 	@set -e; for dir in examples/*/; do \

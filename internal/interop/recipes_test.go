@@ -53,21 +53,29 @@ var meets = map[string]struct {
 	recipe string
 	f      func(m *meeting)
 }{
-	"Curator ServiceDiscovery":          {"service discovery", discoveryMeets},
-	"Curator SharedCount":               {"counter", sharedCountMeets},
-	"Curator SharedValue":               {"value", sharedValueMeets},
-	"Curator DistributedAtomicLong":     {"counter", atomicLongMeets},
-	"Curator GroupMember":               {"group", groupMemberMeets},
-	"Curator DistributedBarrier":        {"barrier (gate)", func(m *meeting) { gateMeets(m, "true", "false", 10000, 100) }},
-	"Curator LeaderLatch":               {"election", latchMeets},
-	"Curator LeaderSelector":            {"election", selectorMeets},
-	"Curator InterProcessReadWriteLock": {"readers and a writer", func(m *meeting) { rwMeets(m, lock.LayoutCurator, "true", "false", 10000, 100) }},
-	"Curator InterProcessSemaphoreV2":   {"semaphore", semaphoreMeets},
-	"kazoo Election":                    {"election", electionMeets},
-	"kazoo Party":                       {"group", partyMeets},
-	"kazoo Counter":                     {"counter", counterMeets},
-	"kazoo Barrier":                     {"barrier (gate)", func(m *meeting) { gateMeets(m, "True", "False", 10, 0.1) }},
-	"kazoo ReadLock, WriteLock":         {"readers and a writer", func(m *meeting) { rwMeets(m, lock.LayoutKazoo, "True", "False", 10, 0.1) }},
+	"Curator ServiceDiscovery":      {"service discovery", discoveryMeets},
+	"Curator SharedCount":           {"counter", sharedCountMeets},
+	"Curator SharedValue":           {"value", sharedValueMeets},
+	"Curator DistributedAtomicLong": {"counter", atomicLongMeets},
+	"Curator DistributedAtomicInteger": {"counter", func(m *meeting) {
+		m.counts("atomicint", "/meet/int", config.NewCounter(m.c, "/meet/int", config.Int32()))
+	}},
+	"Curator GroupMember":                {"group", groupMemberMeets},
+	"Curator DistributedBarrier":         {"barrier (gate)", func(m *meeting) { gateMeets(m, "true", "false", 10000, 100) }},
+	"Curator LeaderLatch":                {"election", latchMeets},
+	"Curator LeaderSelector":             {"election", selectorMeets},
+	"Curator InterProcessReadWriteLock":  {"readers and a writer", func(m *meeting) { rwMeets(m, lock.LayoutCurator, "true", "false", 10000, 100) }},
+	"Curator InterProcessSemaphoreV2":    {"semaphore", semaphoreMeets},
+	"Curator InterProcessSemaphoreMutex": {"semaphore", singleMeets},
+	"kazoo Election":                     {"election", electionMeets},
+	"kazoo Party":                        {"group", partyMeets},
+	"kazoo ShallowParty":                 {"group", shallowMeets},
+	"kazoo Counter":                      {"counter", counterMeets},
+	"kazoo Counter, support_curator": {"counter", func(m *meeting) {
+		m.counts("curatorcount", "/meet/as-curator", config.NewCounter(m.c, "/meet/as-curator", config.Int32()))
+	}},
+	"kazoo Barrier":             {"barrier (gate)", func(m *meeting) { gateMeets(m, "True", "False", 10, 0.1) }},
+	"kazoo ReadLock, WriteLock": {"readers and a writer", func(m *meeting) { rwMeets(m, lock.LayoutKazoo, "True", "False", 10, 0.1) }},
 }
 
 // Our recipes share their nodes with those of Curator and kazoo, in both directions, on docent and on Apache ZooKeeper;
@@ -99,8 +107,12 @@ func TestRecipesMeet(t *testing.T) {
 				java, python := &meeting{t, ctx, c, addr, curator}, &meeting{t, ctx, c, addr, kazoo}
 				gatesMeet(java, python)
 				met(t, name, "barrier (gate)", "Curator DistributedBarrier", "kazoo Barrier")
-				countsMeet(java, python)
+				countsMeet(java, python, "count")
 				met(t, name, "counter", "Curator SharedCount", "kazoo Counter, support_curator")
+				countsMeet(java, python, "atomicint")
+				met(t, name, "counter", "Curator DistributedAtomicInteger", "kazoo Counter, support_curator")
+				groupsMeet(java, python)
+				met(t, name, "group", "Curator GroupMember", "kazoo ShallowParty")
 			})
 		})
 	}
@@ -131,13 +143,27 @@ func gatesMeet(java, python *meeting) {
 }
 
 // countsMeet lets both add to one number by turns.
-func countsMeet(java, python *meeting) {
-	const path = "/meet/their-count"
-	java.says("3", "count", path, 3)
+func countsMeet(java, python *meeting, order string) {
+	path := "/meet/their-" + order
+	java.says("3", order, path, 3)
 	python.says("5", "curatorcount", path, 2)
-	java.says("8", "count", path, 3)
+	java.says("8", order, path, 3)
 	python.says("1", "curatorcount", path, -7)
-	java.says("2", "count", path, 1)
+	java.says("2", order, path, 1)
+}
+
+// groupsMeet lets a member of each be seen by the other.
+func groupsMeet(java, python *meeting) {
+	const path = "/meet/their-group"
+	java.says("", "join", path, "theirs")
+	java.says("looks theirs", "members", path, 2, "looks") // the node of a GroupMember is made in the background
+	python.says("", "joinshallow", path, "guest")
+	python.says("2 guest theirs", "shallow", path)
+	if got, err := java.peer.do("members", java.addr, path, 3, "looks"); err != nil || !strings.Contains(got, "-guest ") {
+		java.Errorf("Curator sees the members %q, none of them kazoo's guest, %v", got, err)
+	}
+	python.says("", "leave", path)
+	java.says("", "leave", path)
 }
 
 // rwMeets lets either side hold the lock for reading and for writing, while the other tries. It is told the layout, how
@@ -213,6 +239,22 @@ func semaphoreMeets(m *meeting) {
 	m.says("false", "lease", path, 2, 100)
 	m.must(first.Unlock(m.ctx))
 	m.must(second.Unlock(m.ctx))
+}
+
+// singleMeets: Curator's mutex that is a semaphore of one.
+func singleMeets(m *meeting) {
+	const path = "/meet/single"
+	us := lock.NewSemaphore(m.c, path, 1)
+	m.says("true", "single", path, 10000)
+	_, err := us.TryAcquire(m.ctx, 1)
+	m.busy("TryAcquire", err)
+	m.says("", "leave", path)
+	ours, err := us.Acquire(m.ctx, 1)
+	m.must(err)
+	m.says("false", "single", path, 100)
+	m.must(ours.Unlock(m.ctx))
+	m.says("true", "single", path, 10000)
+	m.says("", "leave", path)
 }
 
 func sharedValueMeets(m *meeting) {
@@ -358,6 +400,23 @@ func partyMeets(m *meeting) {
 	}
 	m.must(us.Leave(m.ctx))
 	m.says("1 theirs", "members", path)
+	m.says("", "leave", path)
+}
+
+// kazoo tells of a member what stands behind the first hyphen of its name.
+func shallowMeets(m *meeting) {
+	const path = "/meet/shallow"
+	m.says("", "joinshallow", path, "theirs")
+	us, err := groups.Join(m.ctx, m.c, path, "hello", groups.ID("ours"))
+	m.must(err)
+	m.says("2 ours theirs", "shallow", path)
+	members, err := groups.Members[string](m.ctx, m.c, path)
+	m.must(err)
+	if ids := idsOf(members); len(members) != 2 || !strings.Contains(ids, "-theirs") {
+		m.Errorf("our Members: %s", ids)
+	}
+	m.must(us.Leave(m.ctx))
+	m.says("1 theirs", "shallow", path)
 	m.says("", "leave", path)
 }
 

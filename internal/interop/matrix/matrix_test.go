@@ -2,6 +2,7 @@ package matrix_test
 
 import (
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -11,9 +12,11 @@ import (
 // full is what a run without failure records.
 func full() []matrix.Record {
 	var all []matrix.Record
-	for _, server := range []string{"docent 1", "docent 3", "Apache ZooKeeper 3.8.0"} {
+	for _, at := range []struct{ server, member string }{
+		{"docent 1", ""}, {"docent 3", "1"}, {"docent 3", "2"}, {"docent 3", "3"}, {"Apache ZooKeeper 3.8.0", ""},
+	} {
 		for _, client := range []string{"docent", "Java", "Curator", "kazoo", "go-zookeeper", "zkCli", "C"} {
-			all = append(all, matrix.Record{Server: server, Client: client, Checks: 20})
+			all = append(all, matrix.Record{Server: at.server, At: at.member, Client: client, Checks: 20})
 		}
 	}
 	for _, m := range matrix.Meetings() {
@@ -26,26 +29,41 @@ func full() []matrix.Record {
 
 // Every record is needed: without any one of them there is no page.
 func TestPage_NoCellIsEmpty(t *testing.T) {
-	if _, err := matrix.Page(full()); err != nil {
+	if _, err := matrix.Page(full(), false); err != nil {
 		t.Fatal(err)
 	}
 	for i, r := range full() {
 		all := full()
-		if _, err := matrix.Page(append(all[:i], all[i+1:]...)); err == nil {
+		if _, err := matrix.Page(append(all[:i], all[i+1:]...), false); err == nil {
 			t.Errorf("there is a page without %+v", r)
 		}
 	}
 	few := full()
 	few[3].Checks = matrix.AtLeast - 1
-	if _, err := matrix.Page(few); err == nil || !strings.Contains(err.Error(), "19 checks") {
+	if _, err := matrix.Page(few, false); err == nil || !strings.Contains(err.Error(), "19 checks") {
 		t.Errorf("with 19 checks: %v", err)
 	}
-	if _, err := matrix.Page(append(full(), matrix.Record{Server: "docent 1", Recipe: "lock", A: "x", B: "y"})); err == nil {
+	if _, err := matrix.Page(append(full(), matrix.Record{Server: "docent 1", Recipe: "lock", A: "x", B: "y"}), false); err == nil {
 		t.Error("there is a page with a meeting nobody knows")
 	}
 	other := matrix.Record{Server: "docent 1", Client: "kazoo", Version: "9.9", Checks: 30}
-	if _, err := matrix.Page(append(full(), other)); err == nil {
+	if _, err := matrix.Page(append(full(), other), false); err == nil {
 		t.Error("there is a page with an empty cell of another version")
+	}
+}
+
+// In a slice, one member stands for all; but every client must have been there.
+func TestPage_Slice(t *testing.T) {
+	one := slices.DeleteFunc(full(), func(r matrix.Record) bool { return r.At == "1" || r.At == "3" })
+	if _, err := matrix.Page(one, true); err != nil {
+		t.Error(err)
+	}
+	if _, err := matrix.Page(one, false); err == nil || !strings.Contains(err.Error(), "kazoo at docent 3: checked through 1 members of 3") {
+		t.Errorf("a page of one member: %v", err)
+	}
+	none := slices.DeleteFunc(one, func(r matrix.Record) bool { return r.At == "2" && r.Client == "C" })
+	if _, err := matrix.Page(none, true); err == nil {
+		t.Error("there is a page without the C client at docent 3")
 	}
 }
 
@@ -67,8 +85,8 @@ func TestPage_Sums(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	page, err := matrix.Page(records)
-	if err != nil || !strings.Contains(page, "| kazoo | 20 | 1420 | 20 |\n") {
+	page, err := matrix.Page(records, false)
+	if err != nil || !strings.Contains(page, "| kazoo | 20 | 1460 | 20 |\n") {
 		t.Errorf("kazoo's row is not 20, 1420, 20: %v\n%s", err, page)
 	}
 }

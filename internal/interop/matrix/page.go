@@ -12,9 +12,10 @@ import (
 //go:embed page.tmpl
 var page string
 
-// Page is docs/interop.md. An error names every cell that is empty.
-func Page(records []Record) (string, error) {
-	byClient, problems := checks(records)
+// Page is docs/interop.md. An error names every cell that is empty. In a slice of the run, one member may stand for an
+// ensemble.
+func Page(records []Record, slice bool) (string, error) {
+	byClient, problems := checks(records, slice)
 	byRecipe, more := meetings(records)
 	if problems = append(problems, more...); len(problems) > 0 {
 		return "", errors.Join(problems...)

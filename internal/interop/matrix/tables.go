@@ -24,10 +24,13 @@ type Meeting struct{ Recipe, A, B string }
 // Meetings are all that can meet; zookeeper-protocol.md, section 14, has the names and data of their nodes.
 func Meetings() []Meeting {
 	all := []Meeting{
+		{"lock", "docent", "kazoo, told of others"},
+		{"lock", "go-zookeeper", "kazoo, told of others"},
 		{"lock", "docent", "kazoo, its own names"},
 		{"readers and a writer", "docent", "Curator InterProcessReadWriteLock"},
 		{"readers and a writer", "docent", "kazoo ReadLock, WriteLock"},
 		{"semaphore", "docent", "Curator InterProcessSemaphoreV2"},
+		{"semaphore", "docent", "Curator InterProcessSemaphoreMutex"},
 		{"election", "docent", "Curator LeaderLatch"},
 		{"election", "docent", "Curator LeaderSelector"},
 		{"election", "docent", "kazoo Election"},
@@ -36,12 +39,17 @@ func Meetings() []Meeting {
 		{"barrier (gate)", "Curator DistributedBarrier", "kazoo Barrier"},
 		{"group", "docent", "Curator GroupMember"},
 		{"group", "docent", "kazoo Party"},
+		{"group", "docent", "kazoo ShallowParty"},
+		{"group", "Curator GroupMember", "kazoo ShallowParty"},
 		{"service discovery", "docent", "Curator ServiceDiscovery"},
 		{"value", "docent", "Curator SharedValue"},
 		{"counter", "docent", "Curator SharedCount"},
 		{"counter", "docent", "Curator DistributedAtomicLong"},
+		{"counter", "docent", "Curator DistributedAtomicInteger"},
 		{"counter", "docent", "kazoo Counter"},
+		{"counter", "docent", "kazoo Counter, support_curator"},
 		{"counter", "Curator SharedCount", "kazoo Counter, support_curator"},
+		{"counter", "Curator DistributedAtomicInteger", "kazoo Counter, support_curator"},
 	}
 	libraries := []string{"docent", "Curator", "go-zookeeper", "kazoo, Curator's names"}
 	var locks []Meeting
@@ -59,15 +67,17 @@ type table struct {
 	cells         map[[2]string]int
 }
 
-// checks sums up the checks; problems are cells that are empty or too small.
-func checks(records []Record) (t table, problems []error) {
+// checks sums up the checks; problems are cells that are empty or too small, or lack a member of an ensemble.
+func checks(records []Record, slice bool) (t table, problems []error) {
 	t.cells = make(map[[2]string]int)
+	members := make(map[[2]string]int)
 	rows, columns := make(map[string]bool), make(map[string]bool)
 	for _, r := range records {
 		if r.Client != "" {
 			row := strings.TrimSpace(r.Client + " " + r.Version)
 			rows[row], columns[r.Server] = true, true
 			t.cells[[2]string{row, r.Server}] += r.Checks
+			members[[2]string{row, r.Server}]++ // Read drops what was recorded twice
 		}
 	}
 	t.rows, problems = sorted(rows, clients)
@@ -79,9 +89,19 @@ func checks(records []Record) (t table, problems []error) {
 			if n := t.cells[[2]string{row, column}]; n < AtLeast {
 				problems = append(problems, fmt.Errorf("%s at %s: %d checks passed, want at least %d", row, column, n, AtLeast))
 			}
+			if n, want := members[[2]string{row, column}], membersOf(column); n < want && !slice {
+				problems = append(problems, fmt.Errorf("%s at %s: checked through %d members of %d", row, column, n, want))
+			}
 		}
 	}
 	return t, problems
+}
+
+// membersOf is how many servers a column stands for: "docent 3" for three.
+func membersOf(column string) int {
+	n := 1
+	fmt.Sscanf(column, "docent %d", &n) // another name stands for one
+	return n
 }
 
 // sorted puts names in the order of kinds, which they begin with, and tells the kinds there is none of.

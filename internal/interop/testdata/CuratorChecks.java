@@ -70,8 +70,13 @@ public class CuratorChecks extends Checks {
 
     /** Waits until b's server has what a's has. */
     void sync() throws Exception {
+        sync(b);
+    }
+
+    /** Waits until the client's server has what all have. */
+    void sync(CuratorFramework client) throws Exception {
         CountDownLatch done = new CountDownLatch(1);
-        b.sync().inBackground((c, e) -> done.countDown()).forPath("/");
+        client.sync().inBackground((c, e) -> done.countDown()).forPath("/");
         done.await(WAIT, TimeUnit.SECONDS);
     }
 
@@ -152,6 +157,8 @@ public class CuratorChecks extends Checks {
         ma.acquire();
         eq("mutex: one holds it", mb.acquire(100, TimeUnit.MILLISECONDS), false);
         eq("mutex: and may take it again", ma.acquire(100, TimeUnit.MILLISECONDS), true);
+        sync(a); // who gave up did so at the other server
+        eq("mutex: participants", ma.getParticipantNodes().size(), 1);
         ma.release();
         ma.release();
         eq("mutex: then the other", mb.acquire(WAIT, TimeUnit.SECONDS), true);

@@ -10,6 +10,7 @@ import java.util.concurrent.TimeUnit;
 
 import org.apache.curator.framework.CuratorFramework;
 import org.apache.curator.framework.CuratorFrameworkFactory;
+import org.apache.curator.framework.recipes.atomic.DistributedAtomicInteger;
 import org.apache.curator.framework.recipes.atomic.DistributedAtomicLong;
 import org.apache.curator.framework.recipes.barriers.DistributedBarrier;
 import org.apache.curator.framework.recipes.leader.LeaderLatch;
@@ -17,6 +18,7 @@ import org.apache.curator.framework.recipes.leader.LeaderSelector;
 import org.apache.curator.framework.recipes.leader.LeaderSelectorListenerAdapter;
 import org.apache.curator.framework.recipes.locks.InterProcessMutex;
 import org.apache.curator.framework.recipes.locks.InterProcessReadWriteLock;
+import org.apache.curator.framework.recipes.locks.InterProcessSemaphoreMutex;
 import org.apache.curator.framework.recipes.locks.InterProcessSemaphoreV2;
 import org.apache.curator.framework.recipes.locks.Lease;
 import org.apache.curator.framework.recipes.nodes.GroupMember;
@@ -83,6 +85,10 @@ public class Recipes {
             var v = new DistributedAtomicLong(c, path, new RetryNTimes(20, 10)).add(Long.parseLong(a[3]));
             return v.succeeded() ? "" + v.postValue() : "failed";
         }
+        case "atomicint": { // DELTA: adds so much to a DistributedAtomicInteger
+            var v = new DistributedAtomicInteger(c, path, new RetryNTimes(20, 10)).add(Integer.parseInt(a[3]));
+            return v.succeeded() ? "" + v.postValue() : "failed";
+        }
         case "close":
             new DistributedBarrier(c, path).setBarrier();
             return "";
@@ -145,6 +151,14 @@ public class Recipes {
                 held.add(() -> s.returnLease(l));
             }
             return "" + (l != null);
+        }
+        case "single": { // MILLISECONDS: the same of an InterProcessSemaphoreMutex
+            InterProcessSemaphoreMutex m = new InterProcessSemaphoreMutex(c, path);
+            boolean got = m.acquire(Long.parseLong(a[3]), TimeUnit.MILLISECONDS);
+            if (got) {
+                held.add(m::release);
+            }
+            return "" + got;
         }
         case "value": // NEW: sets a SharedValue
         case "valueof":

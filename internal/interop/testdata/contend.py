@@ -1,7 +1,7 @@
 """Takes turns under kazoo's Lock, or as the leader of its Election, at the orders of a test: see internal/interop/contend.
 
-With --curator it uses the names that Curator recognises, and recognises those of Curator, docent and go-zookeeper;
-otherwise it is kazoo as it comes, which only docent's lock gets along with.
+With --told it recognises the names of Curator, docent and go-zookeeper besides its own. With --curator it also uses names
+that Curator recognises. Otherwise it is kazoo as it comes, which only docent's lock gets along with.
 """
 
 import os
@@ -20,6 +20,8 @@ class CuratorNamed(Lock):
 def make(zk, path):
     if "--curator" in sys.argv[1:]:
         return CuratorNamed(zk, path, "kazoo", extra_lock_patterns=["lock-"])
+    if "--told" in sys.argv[1:]:
+        return Lock(zk, path, "kazoo", extra_lock_patterns=["lock-"])
     return Lock(zk, path, "kazoo")
 
 

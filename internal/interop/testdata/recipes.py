@@ -8,7 +8,7 @@ from kazoo.recipe.counter import Counter
 from kazoo.recipe.election import Election
 from kazoo.exceptions import LockTimeout
 from kazoo.recipe.lock import ReadLock, WriteLock
-from kazoo.recipe.party import Party
+from kazoo.recipe.party import Party, ShallowParty
 
 clients = {}
 held = []
@@ -71,6 +71,14 @@ def run(verb, addr, path, *args):
         return ""
     if verb == "members":  # their number, and what they say
         party = Party(c, path)
+        return "%d %s" % (len(party), " ".join(sorted(party)))
+    if verb == "joinshallow":  # ID
+        party = ShallowParty(c, path, args[0])
+        party.join()
+        held.append(party)
+        return ""
+    if verb == "shallow":  # their number, and their names
+        party = ShallowParty(c, path)
         return "%d %s" % (len(party), " ".join(sorted(party)))
     if verb == "elect":  # ID SECONDS: whether it leads by then; it goes on until it leaves
         candidate = Candidate(c, path, args[0])

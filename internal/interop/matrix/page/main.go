@@ -1,5 +1,5 @@
-// Page writes docs/interop.md from what the tests of internal/interop recorded: page -o FILE RECORDS. Without -o it only
-// checks that no cell is empty.
+// Page writes docs/interop.md from what the tests of internal/interop recorded: page -o FILE RECORDS. Without -o it prints
+// the page, which fails where a cell would be empty; with -slice, one member may stand for an ensemble.
 package main
 
 import (
@@ -13,6 +13,7 @@ import (
 func main() {
 	log.SetFlags(0)
 	out := flag.String("o", "", "the `file` to write")
+	slice := flag.Bool("slice", false, "the records are of a slice of the run")
 	flag.Parse()
 	if flag.NArg() != 1 {
 		log.Fatal("usage: page [-o FILE] RECORDS")
@@ -21,7 +22,7 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	page, err := matrix.Page(records)
+	page, err := matrix.Page(records, *slice)
 	if err != nil {
 		log.Fatal(err)
 	}
