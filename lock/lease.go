@@ -51,14 +51,20 @@ func (s *Semaphore) serve(ctx context.Context, weight int, wait bool) (*Permit, 
 func (s *Semaphore) prepare(ctx context.Context, session *client.Session) error {
 	for {
 		node, err := session.Get(ctx, s.path)
+		mine := s.permits.Load()
+		if err == nil && len(node.Data) == 0 && mine > 0 {
+			if err := s.adopt(ctx, session, node, mine); err != nil {
+				return err
+			}
+			continue
+		}
 		if err == nil {
 			n, err := parsePermits(node)
-			if mine := int(s.permits.Load()); err == nil && mine != 0 && mine != n {
+			if err == nil && mine != 0 && int(mine) != n {
 				err = fmt.Errorf("%w: it has %d, not %d", ErrPermits, n, mine)
 			}
 			return err
 		}
-		mine := s.permits.Load()
 		if !errors.Is(err, client.ErrNoNode) || mine == 0 {
 			return err
 		}
@@ -70,6 +76,25 @@ func (s *Semaphore) prepare(ctx context.Context, session *client.Session) error 
 			return err
 		}
 	}
+}
+
+// adopt writes the number into a directory of Curator's, which says it nowhere; one of another recipe has other children.
+// Whatever came in between is seen when the node is read again.
+func (s *Semaphore) adopt(ctx context.Context, session *client.Session, node client.Node, permits int64) error {
+	names, _, err := session.Children(ctx, s.path)
+	for _, name := range names {
+		if name != semaphoreQueue && name != semaphoreLeases {
+			_, err := parsePermits(node)
+			return err
+		}
+	}
+	if err == nil {
+		_, err = session.Set(ctx, s.path, strconv.AppendInt(nil, permits, 10), node.Stat.Version)
+	}
+	if errors.Is(err, client.ErrBadVersion) || errors.Is(err, client.ErrNoNode) || errors.Is(err, client.ErrMaybeApplied) {
+		return nil
+	}
+	return err
 }
 
 // apply waits for the head of the queue, and there for room.

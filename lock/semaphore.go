@@ -38,7 +38,8 @@ type Semaphore struct {
 }
 
 // NewSemaphore describes the semaphore at path. It does no I/O. The first to acquire sets the number of permits, and
-// all others must give the same; 0 means whatever is set.
+// all others must give the same; 0 means whatever is set. Where Curator came first nothing is set, for it keeps the number
+// in its programs.
 func NewSemaphore(c *client.Client, path string, permits int, o ...Option) *Semaphore {
 	s := &Semaphore{queue: newQueue(c, path, o)}
 	s.permits.Store(int64(permits))

@@ -183,6 +183,33 @@ func TestSemaphore_WrongArguments(t *testing.T) {
 	}
 }
 
+// Curator's InterProcessSemaphoreV2 makes the directory without a number; its leases count.
+func TestSemaphore_CuratorCameFirst(t *testing.T) {
+	srv := servertest.New(t)
+	c := srv.Dial(t)
+	ctx := within(t, soon)
+	for _, dir := range []string{"/seats", "/seats/locks", "/seats/leases"} {
+		if _, err := c.Create(ctx, dir, nil, client.Container()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	theirs, err := c.Create(ctx, "/seats/leases/_c_0e59a6ce-5c54-4d05-8e4d-2b9a55cf3b6f-lease-", []byte("10.0.0.1"), client.Ephemeral(), client.Sequential())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := lock.NewSemaphore(c, "/seats", 1)
+	if _, err := s.TryAcquire(ctx, 1); !errors.Is(err, lock.ErrLocked) {
+		t.Errorf("TryAcquire beside Curator's lease = %v, want ErrLocked", err)
+	}
+	if err := c.Delete(ctx, theirs.Path, -1); err != nil {
+		t.Fatal(err)
+	}
+	mustUnlock(t, mustAcquire(t, s, 1).Held)
+	if _, err := lock.NewSemaphore(c, "/seats", 2).TryAcquire(ctx, 1); !errors.Is(err, lock.ErrPermits) {
+		t.Errorf("TryAcquire with another number = %v, want ErrPermits", err)
+	}
+}
+
 // CURATOR-335, -315, -462: whatever reply is lost, there is one lease or none.
 func TestSemaphore_LostReplies_CURATOR335(t *testing.T) {
 	srv := servertest.New(t)
