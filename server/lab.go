@@ -12,6 +12,8 @@ import (
 type Lab struct {
 	// Memory, if given, takes the place of a data folder: what the server has to remember survives it there.
 	Memory *Memory
+	// Disk, if given, is where the data folder is. Package memdisk has one that fails and crashes.
+	Disk storage.Disk
 	// BeforeStore, if given, is called before each write to the log. A slow disk waits in it.
 	BeforeStore func()
 	// BeforeApply, if given, is called before entries of the log are applied. A server that lags behind waits in it; its

@@ -144,7 +144,7 @@ func (s *Server) listen() (err error) {
 	}
 	store := cfg.Lab.Memory.open(cfg.ID)
 	if cfg.Data != "" {
-		if store, err = storage.Open(cfg.Data, cfg.ID, storage.Options{}); err != nil {
+		if store, err = storage.Open(cfg.Data, cfg.ID, storage.Options{Disk: cfg.Lab.Disk}); err != nil {
 			return err
 		}
 	}

@@ -84,7 +84,7 @@ type node struct {
 	id   uint64
 	addr string
 	dir  string // "": in memory
-	disk func(storage.File) storage.File
+	disk storage.Disk
 	join bool // it waits to be added
 	r    *replica.Replica
 	m    *counters
@@ -149,7 +149,7 @@ func (c *cluster) start(nd *node, ln net.Listener) {
 	store := storage.Memory(nd.id)
 	if nd.dir != "" {
 		var err error
-		if store, err = storage.Open(nd.dir, nd.id, storage.Options{SegmentBytes: 1 << 20, Wrap: nd.disk}); err != nil {
+		if store, err = storage.Open(nd.dir, nd.id, storage.Options{SegmentBytes: 1 << 20, Disk: nd.disk}); err != nil {
 			c.t.Fatal(err)
 		}
 	}

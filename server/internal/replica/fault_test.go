@@ -7,13 +7,13 @@ import (
 	"math/rand/v2"
 	"net"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/docent-io/docent/internal/testkit"
 	"github.com/docent-io/docent/server/internal/replica"
 	"github.com/docent-io/docent/server/internal/storage"
+	"github.com/docent-io/docent/server/internal/storage/memdisk"
 )
 
 func TestLeaderKilledAndRestarted(t *testing.T) {
@@ -382,10 +382,11 @@ func TestFailedDiskStopsItsMemberOnly(t *testing.T) {
 	for _, role := range []string{"leader", "follower"} {
 		t.Run(role, func(t *testing.T) {
 			c := newCluster(t, 3, true, nil)
-			var full [4]atomic.Bool
+			var disks [4]*memdisk.Disk
 			for _, nd := range c.nodes {
 				c.kill(nd)
-				nd.disk = func(f storage.File) storage.File { return disk{f, &full[nd.id]} }
+				disks[nd.id] = memdisk.New(nd.id)
+				nd.disk = disks[nd.id].Mount()
 			}
 			for _, nd := range c.nodes {
 				c.start(nd, nil)
@@ -396,13 +397,13 @@ func TestFailedDiskStopsItsMemberOnly(t *testing.T) {
 				bad, good = good, bad
 			}
 			write(t, good, 1, 1, 100)
-			full[bad.id].Store(true)
+			disks[bad.id].Hook(full)
 			write(t, good, 1, 101, 100)
 			await(t, bad.r.Done())
 			if err := bad.r.Err(); !errors.Is(err, errFull) {
 				t.Errorf("err = %v, want %v", err, errFull)
 			}
-			full[bad.id].Store(false)
+			disks[bad.id].Hook(nil)
 			c.start(bad, nil)
 			write(t, bad, 2, 1, 10)
 			c.same(map[uint64]uint64{1: 200, 2: 10})
@@ -412,15 +413,10 @@ func TestFailedDiskStopsItsMemberOnly(t *testing.T) {
 
 var errFull = errors.New("no space left on device")
 
-// disk is full while full is true.
-type disk struct {
-	storage.File
-	full *atomic.Bool
-}
-
-func (d disk) WriteAt(b []byte, off int64) (int, error) {
-	if d.full.Load() {
-		return 0, errFull
+// full is the hook of a disk that takes no more.
+func full(op memdisk.Op) error {
+	if op.Kind == memdisk.Write && !op.Done {
+		return errFull
 	}
-	return d.File.WriteAt(b, off)
+	return nil
 }

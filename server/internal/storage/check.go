@@ -1,19 +1,14 @@
 package storage
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/crc64"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/hashicorp/raft"
-	"go.etcd.io/bbolt"
-	berrors "go.etcd.io/bbolt/errors"
 )
 
 // Report is what a data folder holds.
@@ -28,144 +23,92 @@ type Report struct {
 // file and offset; ErrInUse if the folder is in use.
 func Check(dir string, snapshot func(io.Reader) error, entry func(*raft.Log) error) (Report, error) {
 	var r Report
-	unlock, err := r.checkStable(filepath.Join(dir, "stable.db"))
+	unlock, err := lockToLook(dir)
 	if err != nil {
-		if errors.Is(err, ErrInUse) || errors.Is(err, os.ErrNotExist) {
-			return r, fmt.Errorf("data folder %s: %w", dir, err)
-		}
-		unlock = func() error { return nil } // look at the rest all the same
+		return r, fmt.Errorf("data folder %s: %w", dir, err)
 	}
-	end, snapErr := r.checkSnapshots(filepath.Join(dir, "snapshots"), snapshot)
+	err = r.checkStable(dir)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrInUse) {
+		return r, errors.Join(fmt.Errorf("data folder %s: %w", dir, err), unlock())
+	}
+	end, snapErr := r.checkSnapshots(dir, snapshot)
 	logErr := r.checkLog(filepath.Join(dir, "log"), end, entry)
 	return r, errors.Join(err, snapErr, logErr, unlock())
 }
 
-// checkStable checks the stable store and keeps it locked until unlock is called.
-func (r *Report) checkStable(path string) (unlock func() error, err error) {
-	if _, err := os.Stat(path); err != nil { // to open it would make it
-		return nil, err
+// lockToLook takes the folder's lock, if a store was ever there to make it.
+func lockToLook(dir string) (unlock func() error, err error) {
+	path := filepath.Join(dir, "lock")
+	if _, err := os.Stat(path); err != nil {
+		return func() error { return nil }, nil
 	}
-	if err := wholeMetas(path); err != nil {
-		return nil, err
-	}
-	var db *bbolt.DB
-	defer func() {
-		if p := recover(); p != nil { // see openStable
-			err = fmt.Errorf("%s: %w (%v)", path, ErrDamaged, p)
-			if db != nil {
-				err = errors.Join(err, db.Close())
-			}
-		}
-	}()
-	db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockWait, ReadOnly: true})
-	switch {
-	case errors.Is(err, berrors.ErrTimeout):
-		return nil, ErrInUse
-	case err != nil:
-		return nil, fmt.Errorf("%s: %w (%w)", path, ErrDamaged, err)
-	}
-	err = db.View(func(tx *bbolt.Tx) (err error) {
-		for e := range tx.Check() {
-			err = errors.Join(err, e)
-		}
-		b := tx.Bucket(bucketName())
-		if b == nil || err != nil {
-			return errors.Join(err, errors.New("the values are not there"))
-		}
-		return b.ForEach(func(k, v []byte) error {
-			_, err := unseal(k, v)
-			return err
-		})
-	})
+	lock, err := osDisk{}.Lock(path)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w (%w)", path, ErrDamaged, err), db.Close())
+		return nil, err
 	}
-	s := &stable{db: db}
+	return lock.Close, nil
+}
+
+// checkStable reads the member's values. That one of their copies is not whole is nothing to report: a crash may be why, and
+// the next start writes it again.
+func (r *Report) checkStable(dir string) error {
+	s, err := readStable(lookDisk{}, filepath.Join(dir, stableName))
+	if errors.Is(err, fs.ErrNotExist) {
+		values, oldErr := readOldStable(osDisk{}, dir)
+		if values == nil {
+			return errors.Join(err, oldErr)
+		}
+		return r.values(&stable{values: values})
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(r.values(s), s.f.Close())
+}
+
+func (r *Report) values(s *stable) error {
 	var errs [3]error
 	r.Member, errs[0] = s.GetUint64([]byte("member"))
 	r.Incarnation, errs[1] = s.GetUint64([]byte("incarnation"))
 	r.Term, errs[2] = s.GetUint64([]byte("CurrentTerm"))
-	return db.Close, errors.Join(errs[:]...)
+	return errors.Join(errs[:]...)
 }
 
 // checkSnapshots returns the last entry that is in a whole snapshot.
 func (r *Report) checkSnapshots(dir string, content func(io.Reader) error) (end uint64, err error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return 0, err
-	}
-	for _, e := range entries {
-		if !e.IsDir() || strings.HasSuffix(e.Name(), ".tmp") { // begun and not finished: removed at the next start
-			continue
-		}
-		meta, e := checkSnapshotFiles(filepath.Join(dir, e.Name()), content)
+	s := &snapshots{disk: lookDisk{}, dir: filepath.Join(dir, "snapshots")}
+	names, err := s.names(false) // what was begun and not finished goes at the next start
+	for _, name := range names {
+		index, e := s.checkContent(name, content)
 		if err = errors.Join(err, e); e == nil {
 			r.Snapshots++
-			end = max(end, meta.Index)
+			end = max(end, index)
 		}
 	}
 	return end, err
 }
 
-// checkSnapshotFiles checks what raft's FileSnapshotStore writes: meta.json with the sum of state.bin.
-func checkSnapshotFiles(dir string, content func(io.Reader) error) (raft.SnapshotMeta, error) {
-	var meta struct {
-		raft.SnapshotMeta
-		CRC []byte
-	}
-	name := filepath.Join(dir, "meta.json")
-	text, err := os.ReadFile(name)
+// checkContent opens a snapshot, by which its sum is checked, and lets content say whether it makes sense.
+func (s *snapshots) checkContent(id string, content func(io.Reader) error) (index uint64, err error) {
+	m, r, err := s.Open(id)
 	if err != nil {
-		return meta.SnapshotMeta, err
+		return 0, err
 	}
-	if err := json.Unmarshal(text, &meta); err != nil {
-		return meta.SnapshotMeta, fmt.Errorf("%s: %w (%w)", name, ErrDamaged, err)
+	if err = content(r); err == nil {
+		var n int64
+		if n, err = io.Copy(io.Discard, r); err == nil && n > 0 {
+			err = fmt.Errorf("%d bytes behind its end", n)
+		}
 	}
-	if meta.ID != filepath.Base(dir) || meta.Index == 0 || meta.Term == 0 || meta.Version != 1 {
-		return meta.SnapshotMeta, fmt.Errorf("%s: %w (not one of ours)", name, ErrDamaged)
+	if err != nil { // says where
+		err = s.damaged(id, stateName, err)
 	}
-	name = filepath.Join(dir, "state.bin")
-	f, err := os.Open(name)
-	if err != nil {
-		return meta.SnapshotMeta, err
-	}
-	defer f.Close()
-	sum := crc64.New(crc64.MakeTable(crc64.ECMA))
-	both := &counter{r: io.TeeReader(f, sum)}
-	inside := cutDescription(both, &meta.SnapshotMeta)
-	size := meta.Size + both.n
-	if inside == nil {
-		inside = content(both)
-	}
-	n, err := io.Copy(io.Discard, both)
-	switch {
-	case err != nil:
-		return meta.SnapshotMeta, fmt.Errorf("%s: %w", name, err)
-	case inside != nil: // says where
-		return meta.SnapshotMeta, fmt.Errorf("%s: %w (%w)", name, ErrDamaged, inside)
-	case n > 0:
-		return meta.SnapshotMeta, fmt.Errorf("%s: %w (%d bytes behind its end)", name, ErrDamaged, n)
-	case both.n != size, !bytes.Equal(sum.Sum(nil), meta.CRC):
-		return meta.SnapshotMeta, fmt.Errorf("%s: %w (its size or checksum is not that of meta.json)", name, ErrDamaged)
-	}
-	return meta.SnapshotMeta, nil
-}
-
-// counter counts what is read.
-type counter struct {
-	r io.Reader
-	n int64
-}
-
-func (c *counter) Read(p []byte) (int, error) {
-	n, err := c.r.Read(p)
-	c.n += int64(n)
-	return n, err
+	return m.Index, errors.Join(err, r.Close())
 }
 
 // checkLog replays the log as openLog does. end is the last entry in a snapshot.
 func (r *Report) checkLog(dir string, end uint64, entry func(*raft.Log) error) (err error) {
-	l := &segLog{dir: dir, open: openReadOnly, tail: make(chan struct{}, 1)}
+	l := &segLog{dir: dir, disk: lookDisk{}, tail: make(chan struct{}, 1)}
 	defer func() {
 		for _, s := range l.segs {
 			err = errors.Join(err, s.f.Close())
@@ -202,22 +145,4 @@ func (r *Report) checkLog(dir string, end uint64, entry func(*raft.Log) error) (
 		}
 	}
 	return nil
-}
-
-// readOnly is a segment's file that is only looked at: what a start would write again stays as it is.
-type readOnly struct{ *os.File }
-
-func (readOnly) WriteAt(p []byte, _ int64) (int, error) { return len(p), nil }
-func (readOnly) Datasync() error                        { return nil }
-
-func openReadOnly(path string, _ bool) (File, int64, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, 0, err
-	}
-	st, err := f.Stat()
-	if err != nil {
-		return nil, 0, errors.Join(err, f.Close())
-	}
-	return readOnly{f}, st.Size(), nil
 }

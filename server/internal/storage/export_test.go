@@ -1,9 +1,15 @@
 package storage
 
-// OpenLog opens only the log.
-func OpenLog(dir string, size int64, wrap func(File) File) (*SegLog, error) {
-	return openLog(dir, size, wrap)
+// OpenLog opens only the log, on the file system of the machine if d is nil.
+func OpenLog(dir string, size int64, d Disk) (*SegLog, error) {
+	if d == nil {
+		d = osDisk{}
+	}
+	return openLog(d, dir, size, newFailure())
 }
+
+// OSDisk is the file system of the machine.
+func OSDisk() Disk { return osDisk{} }
 
 type SegLog = segLog
 

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"os"
 	"sync"
 
 	"github.com/hashicorp/raft"
@@ -22,8 +21,8 @@ const (
 type segLog struct {
 	dir    string
 	size   int64
-	open   func(path string, create bool) (File, int64, error)
-	failed failure
+	disk   Disk
+	failed *failure
 
 	// tail is a token: whoever holds it may write, and use the three fields below.
 	tail   chan struct{}
@@ -37,12 +36,15 @@ type segLog struct {
 	bytes int64
 }
 
-// failure is a sticky error: the first one stays.
+// failure is a sticky error: the first one stays. A store has one: what fails its log ends the use of its stable store,
+// and the other way round.
 type failure struct {
 	once sync.Once
 	ch   chan struct{}
 	err  error // set before ch is closed
 }
+
+func newFailure() *failure { return &failure{ch: make(chan struct{})} }
 
 func (f *failure) set(err error) error {
 	f.once.Do(func() { f.err = err; close(f.ch) })
@@ -267,7 +269,11 @@ func (l *segLog) roll() error {
 		return errors.Join(err, seg.f.Close())
 	}
 	path := segmentPath(l.dir, number)
-	if err := errors.Join(os.Rename(seg.path, path), syncDir(l.dir)); err != nil {
+	err = l.disk.Rename(seg.path, path)
+	if err == nil {
+		err = l.disk.SyncDir(l.dir)
+	}
+	if err != nil {
 		return errors.Join(err, seg.f.Close())
 	}
 	seg.path = path
@@ -283,7 +289,7 @@ func (l *segLog) spare(number uint64) (*segment, error) {
 		return s, nil
 	}
 	path := sparePath(l.dir, number)
-	f, _, err := l.open(path, true)
+	f, err := l.disk.Create(path)
 	return &segment{f: f, path: path}, err
 }
 
@@ -295,31 +301,30 @@ func (l *segLog) recycle() error {
 		live = l.recs[0].seg.number
 	}
 	l.mu.RUnlock()
-	renamed := false
 	for l.segs[0].number < live {
-		s := l.segs[0]
-		if len(l.spares) == maxSpares || s.filled > l.size+maxFill {
-			if err := errors.Join(os.Remove(s.path), s.f.Close()); err != nil {
-				return l.failed.set(fmt.Errorf("remove log segment: %w", err))
-			}
-		} else {
-			path := sparePath(l.dir, s.number)
-			if err := os.Rename(s.path, path); err != nil {
-				return l.failed.set(fmt.Errorf("recycle log segment: %w", err))
-			}
-			l.spares = append(l.spares, &segment{f: s.f, path: path, filled: s.filled})
+		if err := l.retire(l.segs[0]); err != nil {
+			return l.failed.set(fmt.Errorf("recycle log segment: %w", err))
 		}
 		l.segs = l.segs[1:]
-		renamed = true
-	}
-	if !renamed {
-		return nil
-	}
-	// Before a spare is written over, its old name must be gone for good.
-	if err := syncDir(l.dir); err != nil {
-		return l.failed.set(fmt.Errorf("recycle log segment: %w", err))
 	}
 	return nil
+}
+
+// retire takes a segment's name away. That is durable before the next one loses its own, lest a crash leave a gap between
+// two segments, and before a spare is written over.
+func (l *segLog) retire(s *segment) error {
+	if len(l.spares) == maxSpares || s.filled > l.size+maxFill {
+		if err := errors.Join(l.disk.Remove(s.path), s.f.Close()); err != nil {
+			return err
+		}
+	} else {
+		path := sparePath(l.dir, s.number)
+		if err := l.disk.Rename(s.path, path); err != nil {
+			return err
+		}
+		l.spares = append(l.spares, &segment{f: s.f, path: path, filled: s.filled})
+	}
+	return l.disk.SyncDir(l.dir)
 }
 
 // close lets go of the files. A clean close leaves a mark, so that damage to the last entries will not look like a crash.

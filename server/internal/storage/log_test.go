@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/docent-io/docent/server/internal/storage"
+	"github.com/docent-io/docent/server/internal/storage/memdisk"
 	"github.com/hashicorp/raft"
 )
 
@@ -340,41 +341,33 @@ func TestLogAgainstModel(t *testing.T) {
 	}
 }
 
-// faulty fails its nth write or sync, after letting a part of the write through.
-type faulty struct {
-	storage.File
-	left *int
-}
-
 var errDisk = errors.New("no space left on device")
-
-func (f faulty) WriteAt(b []byte, off int64) (int, error) {
-	if *f.left--; *f.left == 0 {
-		n, _ := f.File.WriteAt(b[:len(b)/2], off)
-		return n, errDisk
-	}
-	return f.File.WriteAt(b, off)
-}
-
-func (f faulty) Datasync() error {
-	if *f.left--; *f.left == 0 {
-		return errDisk
-	}
-	return f.File.Datasync()
-}
 
 func TestFailedWriteStopsTheLog(t *testing.T) {
 	for nth := 1; nth < 120; nth++ {
-		dir := t.TempDir()
-		l := openLog(t, dir, 4<<10)
-		store(t, l, entry(1, 1, 10))
-		l.Crash()
-		left := -1
-		l, err := storage.OpenLog(dir, 4<<10, func(f storage.File) storage.File { return faulty{f, &left} })
+		disk := memdisk.New(uint64(nth))
+		m := disk.Mount()
+		if err := errors.Join(m.Mkdir("log"), m.SyncDir(".")); err != nil {
+			t.Fatal(err)
+		}
+		l, err := storage.OpenLog("log", 4<<10, m)
 		if err != nil {
 			t.Fatal(err)
 		}
-		left = nth
+		store(t, l, entry(1, 1, 10))
+		left, synced := nth, 0
+		disk.Hook(func(op memdisk.Op) error {
+			if !op.Changes() || op.Done {
+				return nil
+			}
+			if left--; left == 0 {
+				return errDisk
+			}
+			if left < 0 {
+				synced++
+			}
+			return nil
+		})
 		acked := uint64(1)
 		for i := uint64(2); i < 50; i++ {
 			if err := l.StoreLog(entry(i, 1, 700)); err != nil {
@@ -394,7 +387,14 @@ func TestFailedWriteStopsTheLog(t *testing.T) {
 			}
 		}
 		l.Crash()
-		l = openLog(t, dir, 4<<10)
+		if synced > 0 {
+			t.Errorf("fault %d: %d changes after it", nth, synced)
+		}
+		disk.Hook(nil)
+		disk.Crash()
+		if l, err = storage.OpenLog("log", 4<<10, disk.Mount()); err != nil {
+			t.Fatalf("fault %d: %v", nth, err)
+		}
 		if last, _ := l.LastIndex(); last < acked || last > acked+1 {
 			t.Errorf("fault %d: last = %d after %d were acknowledged", nth, last, acked)
 		}

@@ -3,34 +3,63 @@ package storage
 import (
 	"errors"
 	"fmt"
-	"io"
-	"os"
+	"io/fs"
 	"path/filepath"
-
-	"github.com/hashicorp/raft"
+	"slices"
+	"strings"
 )
 
 // Open opens the data folder dir of member id (not 0), making it if there is none, and locks it for this Store.
 // Errors: ErrInUse, *WrongMemberError, ErrDamaged, or what the file system says; each names the folder or file.
-func Open(dir string, id uint64, o Options) (_ *Store, err error) {
+func Open(dir string, id uint64, o Options) (*Store, error) {
 	if id == 0 {
 		return nil, errors.New("member id 0 is not allowed")
 	}
-	logDir, snapDir := filepath.Join(dir, "log"), filepath.Join(dir, "snapshots")
-	for _, d := range []string{dir, logDir, snapDir} {
-		if err := os.MkdirAll(d, 0o700); err != nil {
+	if o.Disk == nil {
+		o.Disk = osDisk{}
+	}
+	above := unsynced(o.Disk, dir)
+	for _, sub := range []string{"", "log", "snapshots"} {
+		if err := o.Disk.Mkdir(filepath.Join(dir, sub)); err != nil {
 			return nil, fmt.Errorf("data folder %s: %w", dir, err)
 		}
 	}
-	st, incarnation, err := openStable(dir, id)
-	var wrong *WrongMemberError
-	switch {
-	case errors.As(err, &wrong):
-		return nil, err
-	case err != nil:
+	lock, err := o.Disk.Lock(filepath.Join(dir, "lock"))
+	if err != nil {
 		return nil, fmt.Errorf("data folder %s: %w", dir, err)
 	}
-	closers := []func() error{st.db.Close}
+	s, err := openLocked(o.Disk, dir, id, o.SegmentBytes, above)
+	if err != nil {
+		err = errors.Join(err, lock.Close())
+		if wrong := new(WrongMemberError); errors.As(err, &wrong) {
+			return nil, wrong // which names the folder
+		}
+		return nil, fmt.Errorf("data folder %s: %w", dir, err)
+	}
+	release := s.release
+	s.release = func(clean bool) error { return errors.Join(release(clean), lock.Close()) }
+	return s, nil
+}
+
+// unsynced lists the folders that hold the names of those that have yet to be made, dir's at any rate.
+func unsynced(d Disk, dir string) []string {
+	above := []string{dir, filepath.Dir(dir)}
+	for p := filepath.Dir(dir); p != filepath.Dir(p); p = filepath.Dir(p) {
+		if _, err := d.Names(p); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		above = append(above, filepath.Dir(p))
+	}
+	return above
+}
+
+func openLocked(d Disk, dir string, id uint64, segment int64, above []string) (_ *Store, err error) {
+	logDir, failed := filepath.Join(dir, "log"), newFailure()
+	st, incarnation, err := openStable(d, dir, id, failed)
+	if err != nil {
+		return nil, err
+	}
+	closers := []func() error{st.f.Close}
 	defer func() {
 		if err != nil {
 			for _, c := range closers {
@@ -38,69 +67,55 @@ func Open(dir string, id uint64, o Options) (_ *Store, err error) {
 			}
 		}
 	}()
-	if o.RaftLog == nil {
-		o.RaftLog = io.Discard
+	// The folders' names must be durable before what is in them counts.
+	for _, a := range above {
+		if err := d.SyncDir(a); err != nil {
+			return nil, err
+		}
 	}
-	snaps, err := openSnapshots(dir, o.RaftLog)
+	snaps, err := openSnapshots(d, dir)
 	if err != nil {
 		return nil, err
 	}
-	if err := hasLog(logDir, snaps); err != nil {
-		return nil, fmt.Errorf("data folder %s: %w", dir, err)
+	if err := hasLog(d, logDir, snaps); err != nil {
+		return nil, err
 	}
-	log, err := openLog(logDir, o.SegmentBytes, o.Wrap)
+	log, err := openLog(d, logDir, segment, failed)
 	if err != nil {
 		return nil, err
 	}
 	closers = append(closers, func() error { return log.close(false) })
 	if err := noHole(log, snaps); err != nil {
-		return nil, fmt.Errorf("data folder %s: %w", dir, err)
-	}
-	if err := errors.Join(syncDir(dir), syncDir(filepath.Dir(dir))); err != nil {
 		return nil, err
 	}
 	return &Store{
 		log: log, stable: st, snapshots: snaps, id: id, born: incarnation >> startBits, incarnation: incarnation,
-		failed: log.failed.ch, failure: log.failed.get,
-		release: func(clean bool) error { return errors.Join(log.close(clean), st.db.Close()) },
+		failed: failed.ch, failure: failed.get,
+		release: func(clean bool) error { return errors.Join(log.close(clean), st.f.Close()) },
 	}, nil
 }
 
 // hasLog checks that there is a log if there is a snapshot: deletions are entries in it too, so it is never without a
 // segment again. It is asked before an empty log is made.
-func hasLog(logDir string, snaps raft.SnapshotStore) error {
-	list, err := snaps.List()
-	if err != nil || len(list) == 0 {
+func hasLog(d Disk, logDir string, snaps *snapshots) error {
+	if snaps.newest == nil {
+		return nil
+	}
+	names, err := d.Names(logDir)
+	if err != nil || slices.ContainsFunc(names, func(n string) bool { return strings.HasSuffix(n, ".seg") }) {
 		return err
 	}
-	segs, err := filepath.Glob(filepath.Join(logDir, "*.seg"))
-	if err == nil && len(segs) == 0 {
-		err = fmt.Errorf("there are snapshots and no log: %w", ErrDamaged)
-	}
-	return err
+	return fmt.Errorf("there are snapshots and no log in %s: %w", logDir, ErrDamaged)
 }
 
 // noHole checks that the log goes on where the newest snapshot ends, so that no file was lost in between.
-func noHole(log *segLog, snaps raft.SnapshotStore) error {
-	list, err := snaps.List()
-	if err != nil {
-		return err
-	}
+func noHole(log *segLog, snaps *snapshots) error {
 	var end uint64
-	if len(list) > 0 {
-		end = list[0].Index
+	if snaps.newest != nil {
+		end = snaps.newest.Index
 	}
 	if first, _ := log.FirstIndex(); first > end+1 {
 		return fmt.Errorf("the log begins at entry %d and the newest snapshot ends at %d: %w", first, end, ErrDamaged)
 	}
 	return nil
-}
-
-// syncDir makes the names in a folder durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

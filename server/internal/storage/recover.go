@@ -5,20 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 )
 
 // openLog opens the log in dir, making it if it is not there. What a crash left unfinished at the end is dropped; damage
 // anywhere else is ErrDamaged.
-func openLog(dir string, size int64, wrap func(File) File) (*segLog, error) {
+func openLog(d Disk, dir string, size int64, failed *failure) (*segLog, error) {
 	if size <= 0 {
 		size = defaultSegment
 	}
-	l := &segLog{dir: dir, size: size, open: wrapped(wrap), tail: make(chan struct{}, 1)}
-	l.failed.ch = make(chan struct{})
+	l := &segLog{dir: dir, size: size, disk: d, failed: failed, tail: make(chan struct{}, 1)}
 	if err := l.recover(); err != nil {
 		for _, s := range append(l.segs, l.spares...) {
 			err = errors.Join(err, s.f.Close())
@@ -28,31 +25,17 @@ func openLog(dir string, size int64, wrap func(File) File) (*segLog, error) {
 	return l, nil
 }
 
-// wrapped opens a log's file with wrap around it, and tells its size.
-func wrapped(wrap func(File) File) func(string, bool) (File, int64, error) {
-	return func(path string, create bool) (File, int64, error) {
-		f, size, err := openFile(path, create)
-		if err == nil && wrap != nil {
-			f = wrap(f)
-		}
-		return f, size, err
-	}
-}
-
-func openFile(path string, create bool) (File, int64, error) {
-	flag := os.O_RDWR
-	if create {
-		flag |= os.O_CREATE | os.O_TRUNC
-	}
-	f, err := os.OpenFile(path, flag, 0o600)
+// openSized opens a file and tells its size.
+func openSized(d Disk, path string) (File, int64, error) {
+	f, err := d.Open(path)
 	if err != nil {
 		return nil, 0, err
 	}
-	st, err := f.Stat()
+	size, err := f.Size()
 	if err != nil {
 		return nil, 0, errors.Join(err, f.Close())
 	}
-	return osFile{f}, st.Size(), nil
+	return f, size, nil
 }
 
 func (l *segLog) recover() error {
@@ -67,12 +50,12 @@ func (l *segLog) recover() error {
 	}
 	for i, path := range spares {
 		if i >= maxSpares {
-			if err := os.Remove(path); err != nil {
+			if err := l.disk.Remove(path); err != nil {
 				return err
 			}
 			continue
 		}
-		f, size, err := l.open(path, false)
+		f, size, err := openSized(l.disk, path)
 		if err != nil {
 			return err
 		}
@@ -86,20 +69,16 @@ func (l *segLog) recover() error {
 
 // list returns the segments' file names in order, and the paths of spares.
 func (l *segLog) list() (names, spares []string, err error) {
-	dir, err := os.ReadDir(l.dir)
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, e := range dir {
+	all, err := l.disk.Names(l.dir)
+	for _, name := range all {
 		switch {
-		case strings.HasSuffix(e.Name(), ".seg"):
-			names = append(names, e.Name())
-		case strings.HasPrefix(e.Name(), "spare-"):
-			spares = append(spares, filepath.Join(l.dir, e.Name()))
+		case strings.HasSuffix(name, ".seg"):
+			names = append(names, name)
+		case strings.HasPrefix(name, "spare-"):
+			spares = append(spares, filepath.Join(l.dir, name))
 		}
 	}
-	slices.Sort(names)
-	return names, spares, nil
+	return names, spares, err
 }
 
 // load replays one segment. They come in order; last is the one that was written when the log was left.
@@ -109,7 +88,7 @@ func (l *segLog) load(name string, last bool) error {
 		return fmt.Errorf("log segment %s: not a name of ours", s.path)
 	}
 	var err error
-	if s.f, s.filled, err = l.open(s.path, false); err != nil {
+	if s.f, s.filled, err = openSized(l.disk, s.path); err != nil {
 		return err
 	}
 	prev := len(l.segs) - 1

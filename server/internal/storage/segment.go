@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"os"
 	"path/filepath"
 )
 
@@ -18,19 +17,6 @@ const (
 	maxFill       = 4 << 20
 	maxBatch      = 1 << 30
 )
-
-// File is what a segment of the log needs of its file. Options.Wrap puts others in its place.
-type File interface {
-	io.ReaderAt
-	io.WriterAt
-	// Datasync makes what was written durable.
-	Datasync() error
-	Close() error
-}
-
-type osFile struct{ *os.File }
-
-func (f osFile) Datasync() error { return datasync(f.File) }
 
 // segment is one file of the log. Its header is
 //

@@ -1,144 +1,236 @@
 package storage
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"hash/fnv"
-	"os"
+	"io"
+	"io/fs"
+	"maps"
 	"path/filepath"
+	"slices"
+	"sync"
 	"time"
-
-	"go.etcd.io/bbolt"
-	berrors "go.etcd.io/bbolt/errors"
 )
 
-// lockWait is how long Open waits for the folder's lock: a process just killed may still be letting go of it.
-const lockWait = 200 * time.Millisecond
-
-// stable keeps a few values in bbolt, each with a checksum of key and value, for bbolt's pages have none.
+// stable keeps a few values in one file, which holds all of them twice. A change writes and syncs first one copy, then the
+// other, and only then it is done. So one copy is whole at any moment, and if one is torn by a crash or has gone bad since,
+// the other has everything that was ever acknowledged. A copy is
+//
+//	0 magic · 8 crc of the rest · 12 length of the values · 16 version · 24 for each value: length of its key, its own
+//	length, key, value
+//
+// and is padded to copySize.
 type stable struct {
-	db *bbolt.DB
+	f      File
+	failed *failure
+
+	mu      sync.Mutex // guards the rest; held while writing, for a reader must not see what is not yet durable
+	values  map[string][]byte
+	version uint64
+	next    int64 // the copy that is written first: the one that is older, or not whole
 }
 
-func bucketName() []byte { return []byte("docent") }
+const (
+	stableName  = "stable"
+	stableMagic = "docentS1"
+	copyHeader  = 24
+	copySize    = 4096
+)
 
-// openStable opens the member's values, and counts this start.
-func openStable(dir string, id uint64) (_ *stable, incarnation uint64, err error) {
-	path := filepath.Join(dir, "stable.db")
-	if err := wholeMetas(path); err != nil {
-		return nil, 0, err
-	}
-	var db *bbolt.DB
-	defer func() {
-		// bbolt panics on some damage that its own checks do not see; at the latest when it commits, which identify does.
-		if p := recover(); p != nil {
-			err = fmt.Errorf("%s: %w (%v)", path, ErrDamaged, p)
-			if db != nil {
-				err = errors.Join(err, db.Close())
-			}
+// encode makes a copy: its header, and each value with its key, in the order of keys.
+func encode(values map[string][]byte, version uint64) ([]byte, error) {
+	le := binary.LittleEndian
+	b := make([]byte, copyHeader, copySize)
+	copy(b, stableMagic)
+	le.PutUint64(b[16:], version)
+	for _, k := range slices.Sorted(maps.Keys(values)) {
+		b = le.AppendUint16(b, uint16(len(k)))
+		b = le.AppendUint16(b, uint16(len(values[k])))
+		b = append(append(b, k...), values[k]...)
+		if len(b) > copySize {
+			return nil, fmt.Errorf("values of %d bytes do not fit", len(b))
 		}
-	}()
-	db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockWait})
-	switch {
-	case errors.Is(err, berrors.ErrTimeout):
-		return nil, 0, ErrInUse
-	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrChecksum), errors.Is(err, berrors.ErrVersionMismatch):
-		return nil, 0, fmt.Errorf("%s: %w (%w)", path, ErrDamaged, err)
-	case err != nil:
-		return nil, 0, err
 	}
-	s := &stable{db: db}
-	if err = s.check(path); err == nil {
-		incarnation, err = s.identify(dir, id)
+	le.PutUint32(b[12:], uint32(len(b)-copyHeader))
+	le.PutUint32(b[8:], crc32.Checksum(b[12:], castagnoli))
+	return append(b, make([]byte, copySize-len(b))...), nil
+}
+
+// decode is encode's other half. ok is false if the copy is not whole.
+func decode(b []byte) (values map[string][]byte, version uint64, ok bool) {
+	le := binary.LittleEndian
+	if len(b) < copyHeader || !bytes.Equal(b[:8], []byte(stableMagic)) {
+		return nil, 0, false
+	}
+	size := le.Uint32(b[12:])
+	if int64(size) > int64(len(b)-copyHeader) || crc32.Checksum(b[12:copyHeader+size], castagnoli) != le.Uint32(b[8:]) {
+		return nil, 0, false
+	}
+	values = make(map[string][]byte)
+	for rest := b[copyHeader : copyHeader+size]; len(rest) > 0; {
+		if len(rest) < 4 {
+			return nil, 0, false
+		}
+		k, v := int(le.Uint16(rest)), int(le.Uint16(rest[2:]))
+		if rest = rest[4:]; len(rest) < k+v {
+			return nil, 0, false
+		}
+		values[string(rest[:k])] = bytes.Clone(rest[k : k+v])
+		rest = rest[k+v:]
+	}
+	return values, le.Uint64(b[16:]), true
+}
+
+// readStable reads the newest whole copy in a file. fs.ErrNotExist, or ErrDamaged with the file's name.
+func readStable(d Disk, path string) (*stable, error) {
+	f, err := d.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	b := make([]byte, 2*copySize)
+	n, err := f.ReadAt(b, 0)
+	if err != nil && err != io.EOF {
+		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), f.Close())
+	}
+	s := &stable{f: f}
+	found := false
+	for i := range 2 {
+		values, version, ok := decode(b[min(n, i*copySize):min(n, (i+1)*copySize)])
+		if ok && (!found || version > s.version) {
+			found, s.values, s.version, s.next = true, values, version, int64(1-i)
+		}
+	}
+	if !found {
+		return nil, errors.Join(fmt.Errorf("%s: %w (neither of its copies is whole)", path, ErrDamaged), f.Close())
+	}
+	return s, nil
+}
+
+// openStable opens the member's values, making them if the folder is new, and counts this start.
+func openStable(d Disk, dir string, id uint64, failed *failure) (*stable, uint64, error) {
+	path := filepath.Join(dir, stableName)
+	s, err := readStable(d, path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = makeStable(d, dir, id); err == nil {
+			s, err = readStable(d, path)
+		}
 	}
 	if err != nil {
-		return nil, 0, errors.Join(err, db.Close())
+		return nil, 0, err
+	}
+	s.failed = failed
+	incarnation, err := s.identify(dir, id)
+	if err != nil {
+		return nil, 0, errors.Join(err, s.f.Close())
 	}
 	return s, incarnation, nil
 }
 
-// wholeMetas checks bbolt's two meta pages. bbolt itself is content with one, the older one if need be, and would by that
-// go back behind a vote already given. A crash cannot damage one: it is less than a sector.
-func wholeMetas(path string) error {
-	b, err := os.ReadFile(path)
-	if errors.Is(err, os.ErrNotExist) || err == nil && len(b) == 0 {
-		return nil
-	}
+// makeStable writes the values of a member's first start, under another name until they are durable.
+func makeStable(d Disk, dir string, id uint64) error {
+	values, err := readOldStable(d, dir)
 	if err != nil {
 		return err
 	}
-	const header, pageSizeAt, sumAt, metaSize = 16, 8, 56, 64
-	at := 0
-	for range 2 {
-		if len(b) < at+header+metaSize {
-			return fmt.Errorf("%s: %w (too short)", path, ErrDamaged)
+	if values == nil {
+		if err := neverUsed(d, dir); err != nil {
+			return err
 		}
-		meta := b[at+header:]
-		sum := fnv.New64a()
-		sum.Write(meta[:sumAt])
-		if sum.Sum64() != binary.NativeEndian.Uint64(meta[sumAt:]) {
-			return fmt.Errorf("%s, offset %d: %w", path, at, ErrDamaged)
-		}
-		at = int(binary.NativeEndian.Uint32(meta[pageSizeAt:]))
+		// Who lost its folder and begins anew under its number must not count from 1 again: the others would take what it
+		// sends for repeats of its earlier life.
+		values = map[string][]byte{"member": number(id), "born": number(uint64(time.Now().UnixMilli()))}
 	}
-	return nil
-}
-
-// check makes the bucket, and reads every value once.
-func (s *stable) check(path string) error {
-	err := s.db.Update(func(tx *bbolt.Tx) error {
-		b, err := tx.CreateBucketIfNotExists(bucketName())
-		if err != nil {
-			return err
-		}
-		return b.ForEach(func(k, v []byte) error {
-			_, err := unseal(k, v)
-			return err
-		})
-	})
+	b, err := encode(values, 1)
 	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		return err
+	}
+	path := filepath.Join(dir, stableName)
+	if err := writeFile(d, path+".tmp", append(b, b...)); err != nil {
+		return err
+	}
+	if err := d.Rename(path+".tmp", path); err != nil {
+		return err
+	}
+	return d.SyncDir(dir)
+}
+
+// neverUsed refuses a folder that has a log or snapshots though it has no member yet: its values were lost, and with them
+// the votes given.
+func neverUsed(d Disk, dir string) error {
+	for _, sub := range []string{"log", "snapshots"} {
+		switch names, err := d.Names(filepath.Join(dir, sub)); {
+		case err != nil && !errors.Is(err, fs.ErrNotExist):
+			return err
+		case len(names) > 0:
+			return fmt.Errorf("%s is there and %s is not: %w", names[0], filepath.Join(dir, stableName), ErrDamaged)
+		}
 	}
 	return nil
 }
 
-func seal(key, val []byte) []byte {
-	crc := crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, val)
-	return append(binary.LittleEndian.AppendUint32(nil, crc), val...)
-}
+// startBits is how much of an incarnation counts the starts; above is the time of the first, in milliseconds since 1970.
+const startBits = 20
 
-func unseal(key, sealed []byte) ([]byte, error) {
-	if len(sealed) < 4 {
-		return nil, fmt.Errorf("value of %q: %w", key, ErrDamaged)
+// identify checks that the folder is the member's, and counts the start.
+func (s *stable) identify(dir string, id uint64) (incarnation uint64, err error) {
+	found, err1 := s.GetUint64([]byte("member"))
+	birth, err2 := s.GetUint64([]byte("born")) // 0 in folders of before
+	n, err3 := s.GetUint64([]byte("incarnation"))
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return 0, err
 	}
-	val := sealed[4:]
-	if crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, val) != binary.LittleEndian.Uint32(sealed) {
-		return nil, fmt.Errorf("value of %q: %w", key, ErrDamaged)
+	if found != id {
+		return 0, &WrongMemberError{Dir: dir, Want: id, Found: found}
 	}
-	return append([]byte(nil), val...), nil
+	return birth<<startBits + n + 1, s.SetUint64([]byte("incarnation"), n+1)
 }
 
 // Set keeps val under key, durably.
 func (s *stable) Set(key, val []byte) error {
-	return s.db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(bucketName()).Put(key, seal(key, val)) })
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.failed.get(); err != nil {
+		return fmt.Errorf("stable store has failed: %w", err)
+	}
+	values := maps.Clone(s.values)
+	values[string(key)] = bytes.Clone(val)
+	b, err := encode(values, s.version+1)
+	if err != nil {
+		return err
+	}
+	for range 2 {
+		if _, err = s.f.WriteAt(b, s.next*copySize); err == nil {
+			err = s.f.Datasync()
+		}
+		if err != nil {
+			return s.failed.set(fmt.Errorf("write stable store: %w", err))
+		}
+		s.next = 1 - s.next
+	}
+	s.values, s.version = values, s.version+1
+	return nil
 }
 
 // Get returns what is kept under key, nil if nothing is.
-func (s *stable) Get(key []byte) (val []byte, err error) {
-	err = s.db.View(func(tx *bbolt.Tx) error {
-		if v := tx.Bucket(bucketName()).Get(key); v != nil {
-			val, err = unseal(key, v)
-		}
-		return err
-	})
-	return val, err
+func (s *stable) Get(key []byte) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return bytes.Clone(s.values[string(key)]), nil
 }
 
-// SetUint64 keeps val under key, durably.
+func number(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
+
+// SetUint64 keeps val under key, durably. Raft panics if it cannot save the term that it has heard of; so that one error is
+// not told. The store has failed then, and takes no vote and no entry any more: nothing comes of that term here.
 func (s *stable) SetUint64(key []byte, val uint64) error {
-	return s.Set(key, binary.BigEndian.AppendUint64(nil, val))
+	err := s.Set(key, number(val))
+	if string(key) == "CurrentTerm" && s.failed.get() != nil {
+		return nil
+	}
+	return err
 }
 
 // GetUint64 returns what is kept under key, 0 if nothing is.
@@ -151,54 +243,4 @@ func (s *stable) GetUint64(key []byte) (uint64, error) {
 		return 0, fmt.Errorf("value of %q is not a number: %w", key, ErrDamaged)
 	}
 	return binary.BigEndian.Uint64(v), nil
-}
-
-// startBits is how much of an incarnation counts the starts; above is the time of the first, in milliseconds since 1970.
-const startBits = 20
-
-// identify makes the folder the member's at the first start, checks that it is at later ones, and counts the start.
-func (s *stable) identify(dir string, id uint64) (incarnation uint64, err error) {
-	member, born, starts := []byte("member"), []byte("born"), []byte("incarnation")
-	found, err := s.GetUint64(member)
-	if err != nil {
-		return 0, err
-	}
-	if found == 0 {
-		if err := neverUsed(dir); err != nil {
-			return 0, err
-		}
-		// Who lost its folder and begins anew under its number must not count from 1 again: the others would take what it
-		// sends for repeats of its earlier life.
-		if err := s.SetUint64(born, uint64(time.Now().UnixMilli())); err != nil {
-			return 0, err
-		}
-		if err := s.SetUint64(member, id); err != nil {
-			return 0, err
-		}
-	} else if found != id {
-		return 0, &WrongMemberError{Dir: dir, Want: id, Found: found}
-	}
-	birth, err := s.GetUint64(born) // 0 in folders of before
-	if err != nil {
-		return 0, err
-	}
-	n, err := s.GetUint64(starts)
-	if err != nil {
-		return 0, err
-	}
-	return birth<<startBits + n + 1, s.SetUint64(starts, n+1)
-}
-
-// neverUsed refuses a folder that has a log or snapshots though it has no member yet: its stable.db was lost, and with it
-// the votes given.
-func neverUsed(dir string) error {
-	for _, sub := range []string{"log", "snapshots"} {
-		switch entries, err := os.ReadDir(filepath.Join(dir, sub)); {
-		case err != nil && !errors.Is(err, os.ErrNotExist):
-			return err
-		case len(entries) > 0:
-			return fmt.Errorf("%s is there and stable.db is not: %w", entries[0].Name(), ErrDamaged)
-		}
-	}
-	return nil
 }

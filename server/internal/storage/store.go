@@ -1,6 +1,7 @@
 // Package storage keeps what a raft member must not forget: its log, its term and vote, who it is, and its snapshots.
 //
-//	DIR/stable.db    term, vote, member id, incarnation (bbolt; its lock is the lock of the whole folder)
+//	DIR/lock         whose lock is that of the whole folder
+//	DIR/stable       term, vote, member id, incarnation, each kept twice
 //	DIR/log/*.seg    the log's segments, numbered; spare-* are dead ones, kept to be written again
 //	DIR/snapshots/   raft's snapshots, each with a checksum
 //
@@ -10,7 +11,6 @@ package storage
 import (
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/hashicorp/raft"
 )
@@ -36,11 +36,8 @@ func (e *WrongMemberError) Error() string {
 type Options struct {
 	// SegmentBytes is the size of the log's segments. Default 64 MiB.
 	SegmentBytes int64
-	// Wrap, if set, is given each file of the log as it is opened, and returns what is used instead: failing and slow disks
-	// for tests.
-	Wrap func(File) File
-	// RaftLog receives what raft's snapshot store logs, as lines of text. Default: discarded.
-	RaftLog io.Writer
+	// Disk is where the folder is. Default: the file system of the machine. Package memdisk has one that fails and crashes.
+	Disk Disk
 }
 
 // Log is a raft log that can say how large it is. It takes no gaps (raft.MonotonicLogStore).
@@ -88,7 +85,7 @@ func (s *Store) Stable() raft.StableStore { return s.stable }
 // Snapshots keeps raft's snapshots. Opening one checks its checksum first.
 func (s *Store) Snapshots() raft.SnapshotStore { return s.snapshots }
 
-// Failed is closed when a write or sync of the log has failed. From then on the log refuses every write,
+// Failed is closed when a write or sync of the log or of the stable store has failed. From then on both refuse every write,
 // for what a failed sync left on the disk is unknown; only a new Open may trust what it then reads.
 func (s *Store) Failed() <-chan struct{} { return s.failed }
 

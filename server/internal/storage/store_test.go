@@ -211,32 +211,3 @@ func TestDamagedSnapshot(t *testing.T) {
 		t.Errorf("a missing snapshot: %v", err)
 	}
 }
-
-// Flips in the stable store are found or harmless: a value read is a value written.
-func TestDamagedStableStore(t *testing.T) {
-	dir := t.TempDir()
-	s := open(t, dir, 1)
-	if err := s.Stable().SetUint64([]byte("term"), 77); err != nil {
-		t.Fatal(err)
-	}
-	s.Close()
-	path := filepath.Join(dir, "stable.db")
-	img, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	// 4 pages of 4 KiB at least: two meta pages, free list, data
-	for i := 0; i < len(img); i += 127 {
-		bad := append([]byte(nil), img...)
-		bad[i] ^= 0x04
-		os.WriteFile(path, bad, 0o600)
-		s, err := storage.Open(dir, 1, storage.Options{SegmentBytes: 1 << 16})
-		if err != nil {
-			continue
-		}
-		if got, err := s.Stable().GetUint64([]byte("term")); err == nil && got != 77 {
-			t.Errorf("byte %d: term = %d", i, got)
-		}
-		s.Close()
-	}
-}
