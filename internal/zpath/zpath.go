@@ -73,17 +73,24 @@ func Join(parent, name string) string {
 }
 
 // Sequence returns the sequence number in the name of a sequential node whose name was given to end in kind: the text
-// behind the last occurrence of kind, ten digits, or a minus and ten digits once the counter of an old server has
-// overflowed.
+// behind kind, ten digits, or a minus and ten digits once the counter of an old server has overflowed. It is asked about
+// every child of a directory by whoever waits in line there, so it looks at the end alone.
 func Sequence(name, kind string) (seq int32, ok bool) {
-	i := strings.LastIndex(name, kind)
-	if i < 0 {
+	end := len(name) - 10
+	if end < len(kind) || kind == "" {
 		return 0, false
 	}
-	text := name[i+len(kind):]
-	digits := strings.TrimPrefix(text, "-")
-	if len(digits) != 10 || strings.Trim(digits, "0123456789") != "" {
-		return 0, false
+	for _, digit := range []byte(name[end:]) {
+		if digit < '0' || digit > '9' {
+			return 0, false
+		}
+	}
+	text := name[end:]
+	if before := name[:end]; !strings.HasSuffix(before, kind) {
+		if before, ok = strings.CutSuffix(before, "-"); !ok || !strings.HasSuffix(before, kind) {
+			return 0, false
+		}
+		text = name[end-1:]
 	}
 	v, err := strconv.ParseInt(text, 10, 32)
 	if err != nil {
