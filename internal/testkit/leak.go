@@ -1,8 +1,9 @@
-// Package testkit holds what the tests of several packages share.
 package testkit
 
 import (
 	"bytes"
+	"fmt"
+	"os"
 	"runtime"
 	"strings"
 	"testing"
@@ -15,21 +16,41 @@ func CheckLeaks(t testing.TB) {
 	t.Helper()
 	before := ours()
 	t.Cleanup(func() {
-		var left map[string]string
-		ok := eventually(5*time.Second, func() bool {
-			left = ours()
-			for id := range before {
-				delete(left, id)
-			}
-			return len(left) == 0
-		})
-		if ok || t.Failed() {
+		left := leftSince(before)
+		if t.Failed() {
 			return
 		}
 		for _, stack := range left {
 			t.Errorf("leaked goroutine:\n%s", stack)
 		}
 	})
+}
+
+// Main runs the tests of a package, and fails if goroutines of this module are left when all of them are over: for tests
+// that run in parallel, of which none can tell its own goroutines from the others'. It returns the exit code.
+func Main(m *testing.M) int {
+	before := ours()
+	code := m.Run()
+	if code != 0 {
+		return code
+	}
+	for _, stack := range leftSince(before) {
+		fmt.Fprintf(os.Stderr, "leaked goroutine:\n%s\n", stack)
+		code = 1
+	}
+	return code
+}
+
+// leftSince returns the stacks of the goroutines that were not there before, once they have had time to end.
+func leftSince(before map[string]string) (left map[string]string) {
+	eventually(5*time.Second, func() bool {
+		left = ours()
+		for id := range before {
+			delete(left, id)
+		}
+		return len(left) == 0
+	})
+	return left
 }
 
 // ours returns the stacks of the goroutines that run or were started by code of this module, by goroutine id.

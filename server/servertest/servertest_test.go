@@ -3,6 +3,7 @@ package servertest_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -189,5 +190,13 @@ func ExampleMustStart() {
 	if _, err := c.Create(context.Background(), "/greeting", []byte("hello")); err != nil {
 		panic(err)
 	}
-	// Output:
+	first, err := c.Session(context.Background())
+	if err != nil {
+		panic(err)
+	}
+	srv.Expire(c)
+	<-first.Context().Done()
+	node, err := c.Get(context.Background(), "/greeting") // in the next session
+	fmt.Println(string(node.Data), err)
+	// Output: hello <nil>
 }

@@ -1,4 +1,3 @@
-// Package expiry tells the leader which sessions are overdue. It is pure: time is passed in.
 package expiry
 
 import (
