@@ -1,13 +1,18 @@
 package docent_test
 
 import (
+	"context"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/docent-io/docent/server/servertest"
 )
 
 // pages are all that is written for people: README.md and its like, and what is below docs.
@@ -91,7 +96,7 @@ func TestPages_Index(t *testing.T) {
 	}
 }
 
-// Go code on a page is a program, which TestReadmeCompiles compiles, or stands in a Go file of this module: it is
+// Go code on a page is a program, which TestPages_Programs runs, or stands in a Go file of this module: it is
 // compiled, and run where that file is a test.
 func TestPages_GoCode(t *testing.T) {
 	var sources []string
@@ -115,6 +120,56 @@ func TestPages_GoCode(t *testing.T) {
 			}
 		}
 	}
+}
+
+// programs are what those of the pages print, one after the other.
+var programs = map[string][]string{
+	"README.md":               {"my turn, with token"},
+	"docs/getting-started.md": {"my turn, token", "/hello <nil>"},
+}
+
+// programs on pages run, where a server is on 127.0.0.1:2181 (here it has another port).
+func TestPages_Programs(t *testing.T) {
+	srv := servertest.New(t)
+	for _, page := range pages(t) {
+		wants := programs[page]
+		for _, m := range fenced.FindAllStringSubmatch(readFile(t, page), -1) {
+			if m[1] != "go" || !strings.HasPrefix(m[2], "package main") {
+				continue
+			}
+			if len(wants) == 0 {
+				t.Errorf("what is this program of %s to print?\n%s", page, m[2])
+				continue
+			}
+			if out, err := runProgram(t, m[2], srv.Addr()); err != nil || !strings.Contains(out, wants[0]) {
+				t.Errorf("a program of %s prints %q (%v), want %q", page, out, err, wants[0])
+			}
+			wants = wants[1:]
+		}
+		if len(wants) > 0 {
+			t.Errorf("%s has no program that prints %q", page, wants)
+		}
+	}
+}
+
+func runProgram(t *testing.T, text, addr string) (output string, err error) {
+	t.Helper()
+	dir := t.TempDir()
+	file, bin := filepath.Join(dir, "main.go"), filepath.Join(dir, "program")
+	if err := os.WriteFile(file, []byte(strings.ReplaceAll(text, "127.0.0.1:2181", addr)), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"vet", file}, {"build", "-o", bin, file}} {
+		if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
+			return string(out), err
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, bin)
+	cmd.Env = append(os.Environ(), "DOCENT_DSN=zk://"+addr, "TMPDIR="+dir)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
 }
 
 // flat leaves out indentation and empty lines.

@@ -2,9 +2,11 @@ package docent_test
 
 import (
 	"go/ast"
+	"go/doc"
 	"go/parser"
 	"go/token"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -93,4 +95,49 @@ func exportedReceiver(x ast.Expr) bool {
 			return false
 		}
 	}
+}
+
+// Every package that a program can import tells in its doc.go what it is, and has an Example that is run: one that says
+// what it prints.
+func TestPackagesHaveExamples(t *testing.T) {
+	n := 0
+	for _, p := range packages(t) {
+		dir := strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, module), "/")
+		if slices.Contains(strings.Split(dir, "/"), "internal") || within(dir, "examples") {
+			continue
+		}
+		files, name, exports := parsed(t, dir, p.GoFiles), "", false
+		for _, f := range files {
+			name, exports = f.Name.Name, exports || ast.FileExports(f)
+		}
+		if name == "" || name == "main" || !exports {
+			continue
+		}
+		n++
+		if !slices.Contains(p.GoFiles, "doc.go") || parsed(t, dir, []string{"doc.go"})[0].Doc == nil {
+			t.Errorf("package %s says in no doc.go what it is", p.ImportPath)
+		}
+		tests, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.ContainsFunc(doc.Examples(parsed(t, "", tests)...), func(e *doc.Example) bool { return e.Output != "" }) {
+			t.Errorf("package %s has no Example with an output", p.ImportPath)
+		}
+	}
+	if n < 12 {
+		t.Errorf("only %d packages were found that programs can import", n)
+	}
+}
+
+func parsed(t *testing.T, dir string, names []string) (files []*ast.File) {
+	t.Helper()
+	for _, name := range names {
+		file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(dir, name), nil, parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, file)
+	}
+	return files
 }

@@ -186,7 +186,7 @@ func TestRecipesFiles(t *testing.T) {
 func TestTopLevel(t *testing.T) {
 	want := []string{
 		"server", "client", "recipes", "leader", "lock", "barrier", "rendezvous", "groups", "config", "examples", "cmd", "internal", "docs",
-		"README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "Makefile", "doc.go", "layout_test.go", "docs_test.go", "documented_test.go", "go.mod", "go.sum", "bin", "dist",
+		"README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "Makefile", "doc.go", "layout_test.go", "docs_test.go", "documented_test.go", "example_test.go", "go.mod", "go.sum", "bin", "dist",
 	}
 	entries, err := os.ReadDir(".")
 	if err != nil {
@@ -196,28 +196,5 @@ func TestTopLevel(t *testing.T) {
 		if !strings.HasPrefix(e.Name(), ".") && !slices.Contains(want, e.Name()) {
 			t.Errorf("%s is not of the top level", e.Name())
 		}
-	}
-}
-
-// the Go programs on pages compile.
-func TestReadmeCompiles(t *testing.T) {
-	n := 0
-	for _, page := range pages(t) {
-		for _, m := range fenced.FindAllStringSubmatch(readFile(t, page), -1) {
-			if m[1] != "go" || !strings.HasPrefix(m[2], "package main") {
-				continue
-			}
-			n++
-			file := filepath.Join(t.TempDir(), "main.go")
-			if err := os.WriteFile(file, []byte(m[2]), 0o666); err != nil {
-				t.Fatal(err)
-			}
-			if out, err := exec.Command("go", "vet", file).CombinedOutput(); err != nil {
-				t.Errorf("a program of %s: %v\n%s", page, err, out)
-			}
-		}
-	}
-	if n == 0 {
-		t.Fatal("README.md has no Go program")
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,7 +21,8 @@ var (
 )
 
 // What pages show in blocks of the kind console is typed into a shell, one shell for each page, and prints what the page says;
-// … stands for anything. The address and the folder of docent serve are the test's.
+// … stands for anything. The folder is the test's, and so are addresses on 127.0.0.1: to each that a page names belongs a
+// free one. 127.0.0.1:2181 is where docent serve listens and its clients look.
 func TestPages_Console(t *testing.T) {
 	for page, text := range pages(t) {
 		var typed []command
@@ -34,8 +36,10 @@ func TestPages_Console(t *testing.T) {
 		}
 		t.Run(filepath.Base(page), func(t *testing.T) {
 			t.Parallel()
-			sh := newShell(t)
+			addr, here := elsewhere(t, text)
+			sh := newShell(t, addr)
 			for _, c := range typed {
+				c = command{here.Replace(c.line), here.Replace(c.output)}
 				got, code := sh.run(c.line)
 				if !c.shows(got) {
 					t.Fatalf("%s: $ %s\nexits with %s and prints\n%swant\n%s", page, c.line, code, got, c.output)
@@ -63,6 +67,25 @@ func pages(t *testing.T) map[string]string {
 		}
 	}
 	return all
+}
+
+var loopback = regexp.MustCompile(`127\.0\.0\.1:\d+`)
+
+// elsewhere gives every address of a page a free one, and tells that of the usual port.
+func elsewhere(t *testing.T, text string) (usual string, here *strings.Replacer) {
+	t.Helper()
+	named := append(loopback.FindAllString(text, -1), "127.0.0.1:2181")
+	slices.Sort(named)
+	named = slices.Compact(named)
+	free := freeAddrs(t, len(named))
+	var pairs []string
+	for i, addr := range named {
+		pairs = append(pairs, addr, free[i])
+		if addr == "127.0.0.1:2181" {
+			usual = free[i]
+		}
+	}
+	return usual, strings.NewReplacer(pairs...)
 }
 
 // A command is a line that is typed, and what it prints.
@@ -98,21 +121,22 @@ type shell struct {
 	seen int // bytes of its output that belong to earlier lines
 }
 
-func newShell(t *testing.T) *shell {
+func newShell(t *testing.T, addr string) *shell {
 	t.Helper()
 	bash, err := exec.LookPath("bash")
 	if err != nil {
 		t.Skip("no bash")
 	}
-	addr, home := freeAddrs(t, 1)[0], t.TempDir()
+	home := t.TempDir()
 	cmd := exec.Command(bash)
 	cmd.Dir = home
 	cmd.Env = []string{"HOME=" + home, "PATH=" + filepath.Dir(docent(t)) + ":" + os.Getenv("PATH"),
 		"DOCENT_LISTEN=" + addr, "DOCENT_DSN=zk://" + addr}
 	sh := &shell{process: run(t, "bash", cmd)}
 	t.Cleanup(func() {
-		sh.run("others=$(jobs -p | tail -n +2); kill $others 2>/dev/null; wait $others") // while the server lives
-		fmt.Fprintln(sh.stdin, "kill %1; wait; exit")
+		// One after the other, from the last, so that clients end while their servers live.
+		sh.run("for job in $(jobs -p | tac); do kill $job 2>/dev/null; wait $job; done")
+		fmt.Fprintln(sh.stdin, "exit")
 		sh.exit()
 	})
 	sh.run("exec 2>&1")

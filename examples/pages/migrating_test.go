@@ -31,6 +31,25 @@ func oneAtATime(ctx context.Context, c *client.Client) error {
 	return work(held.Context(), held.Token())
 }
 
+func undisturbed(ctx context.Context, c *client.Client) error {
+	return lock.Do(ctx, c, "/locks/orders", func(ctx context.Context, held *lock.Held) error {
+		return work(ctx, held.Token())
+	})
+}
+
+func campaign(ctx context.Context, c *client.Client) error {
+	term, err := leader.Campaign(ctx, c, "/elect/writer")
+	if err != nil {
+		return err
+	}
+	defer term.Resign(context.WithoutCancel(ctx))
+	return work(term.Context(), term.Token())
+}
+
+func raise(ctx context.Context, c *client.Client) (int, error) {
+	return config.Update(ctx, c, "/config/limit", func(n int) (int, error) { return n + 1, nil })
+}
+
 func lead(ctx context.Context, c *client.Client) error {
 	return leader.Run(ctx, c, "/elect/writer", func(ctx context.Context, t *leader.Term) error {
 		return work(ctx, t.Token()) // leads until this returns, or ctx ends because the lead is lost
@@ -120,7 +139,8 @@ func waitForChange(ctx context.Context, c *client.Client) error {
 func TestMigrating(t *testing.T) {
 	c, ctx := servertest.New(t).Dial(t), t.Context()
 	for i, f := range []func(context.Context, *client.Client) error{
-		oneAtATime, lead, follow, together, rawCalls,
+		oneAtATime, undisturbed, campaign, lead, follow, together, rawCalls,
+		func(ctx context.Context, c *client.Client) error { return want(1)(raise(ctx, c)) },
 		func(ctx context.Context, c *client.Client) error { return want(int64(1))(count(ctx, c)) },
 		func(ctx context.Context, c *client.Client) error { return want(1)(members(ctx, c)) },
 		func(ctx context.Context, c *client.Client) error { return want("10.0.0.7:2525")(findService(ctx, c)) },
