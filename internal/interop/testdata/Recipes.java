@@ -34,10 +34,23 @@ public class Recipes {
     static final Map<String, CuratorFramework> clients = new ConcurrentHashMap<>();
     static final List<AutoCloseable> held = new ArrayList<>();
 
+    /**
+     * A client whose listeners have been told that it is connected. Curator's discovery registers again when it is told so: it
+     * deletes the instance and makes it anew, and who looks in between does not find it.
+     */
     static CuratorFramework client(String addr) {
         return clients.computeIfAbsent(addr, a -> {
             CuratorFramework c = CuratorFrameworkFactory.newClient(a, 10000, 10000, new RetryNTimes(5, 200));
+            CountDownLatch told = new CountDownLatch(1);
+            c.getConnectionStateListenable().addListener((client, state) -> told.countDown());
             c.start();
+            try {
+                if (!told.await(20, TimeUnit.SECONDS)) {
+                    throw new IllegalStateException(a + " is not reached");
+                }
+            } catch (InterruptedException e) {
+                throw new IllegalStateException(e);
+            }
             return c;
         });
     }
