@@ -70,17 +70,24 @@ func (q *queue) enter(ctx context.Context, line recipes.Line, m mode, take turn)
 	if err := q.checkSelf(ctx, m); err != nil {
 		return nil, err
 	}
-	data, err := q.tag()
+	s, err := q.c.Session(ctx)
 	if err != nil {
 		return nil, err
 	}
-	s, err := q.c.Session(ctx)
+	return q.stand(ctx, line, m, func(line recipes.Line, data []byte) (*recipes.Ticket, error) {
+		return line.Draw(ctx, s, data)
+	}, take)
+}
+
+// stand draws a ticket and takes its turn.
+func (q *queue) stand(ctx context.Context, line recipes.Line, m mode, draw func(recipes.Line, []byte) (*recipes.Ticket, error), take turn) (*Held, error) {
+	data, err := q.tag()
 	if err != nil {
 		return nil, err
 	}
 	h := &Held{revoked: make(chan struct{})}
 	line.Notice = h.notice
-	ticket, err := line.Draw(ctx, s, data)
+	ticket, err := draw(line, data)
 	if err != nil {
 		return nil, err
 	}

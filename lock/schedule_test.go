@@ -62,11 +62,11 @@ type game struct {
 	dirs  []string // in which nothing may be left
 	enter func(ctx context.Context, c *client.Client, r *rand.Rand) (held, claim, error)
 	// then, unless nil, turns a hold that is not shared into another one.
-	then func(ctx context.Context, h held) (held, claim, error)
+	then func(ctx context.Context, c *client.Client, h held) (held, claim, error)
 }
 
 var games = map[string]game{
-	"Mutex": {dirs: []string{"/x"}, enter: enterMutex},
+	"Mutex": {dirs: []string{"/x"}, enter: enterMutex, then: relock},
 	"RWMutex": {dirs: []string{"/x"}, enter: func(ctx context.Context, c *client.Client, r *rand.Rand) (held, claim, error) {
 		m, shared := lock.NewRW(c, "/x"), r.IntN(2) == 0
 		take := m.Lock
@@ -105,7 +105,12 @@ func enterMutex(ctx context.Context, c *client.Client, r *rand.Rand) (held, clai
 	return ifNone(h, err), claim{paths: []string{"/x"}}, err
 }
 
-func downgrade(ctx context.Context, h held) (held, claim, error) {
+func relock(ctx context.Context, c *client.Client, h held) (held, claim, error) {
+	next, err := lock.New(c, "/x").Relock(ctx, h.(*lock.Held))
+	return ifNone(next, err), claim{paths: []string{"/x"}}, err
+}
+
+func downgrade(ctx context.Context, _ *client.Client, h held) (held, claim, error) {
 	read, err := h.(*lock.RWHeld).Downgrade(ctx)
 	return ifNone(read, err), claim{paths: []string{"/x"}, shared: true}, err
 }
@@ -256,25 +261,30 @@ func (c *contender) pause(most time.Duration, ctx context.Context) {
 func (c *contender) round() error {
 	defer c.busy.Begin()()
 	began := c.guard.Now()
-	h, what, err := c.try()
-	if c.s.Context().Err() != nil {
-		return errors.Join(context.Cause(c.s.Context()), err)
-	}
+	h, what, err := c.try(func(ctx context.Context) (held, claim, error) { return c.enter(ctx, c.c, c.r) })
 	t := testkit.Turn{Began: began, Granted: c.guard.Now()}
-	for err == nil {
+	for err == nil && c.s.Context().Err() == nil {
 		if err := c.inside(h, what, t); err != nil {
 			return errors.Join(err, h.Unlock(c.s.Context()))
 		}
 		if c.then == nil || what.shared || c.r.IntN(2) == 0 {
 			return c.leave(h)
 		}
-		h, what, err = c.then(c.s.Context(), h)
+		before := h
+		began = c.guard.Now()
+		h, what, err = c.try(func(ctx context.Context) (held, claim, error) { return c.then(ctx, c.c, before) })
+		if err == nil && h.Token() != before.Token() { // a turn of its own
+			t = testkit.Turn{Began: began, Granted: c.guard.Now()}
+		}
+	}
+	if c.s.Context().Err() != nil {
+		return errors.Join(context.Cause(c.s.Context()), err)
 	}
 	return nil
 }
 
 // try is patient, impatient, or told to give up by the script.
-func (c *contender) try() (held, claim, error) {
+func (c *contender) try(take func(context.Context) (held, claim, error)) (held, claim, error) {
 	ctx, cancel := context.WithCancel(c.s.Context())
 	defer cancel()
 	if c.r.IntN(3) == 0 {
@@ -285,7 +295,7 @@ func (c *contender) try() (held, claim, error) {
 	c.mu.Lock()
 	c.tries[c.id] = cancel
 	c.mu.Unlock()
-	return c.enter(ctx, c.c, c.r)
+	return take(ctx)
 }
 
 // inside says what is held, and stays for a while.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/google/uuid"
+
 	"github.com/docent-io/docent/client"
 	"github.com/docent-io/docent/internal/zpath"
 )
@@ -145,18 +147,61 @@ func (l Line) Draw(ctx context.Context, s *client.Session, data []byte) (*Ticket
 	t.note()
 	node, err := s.Create(ctx, zpath.Join(l.Dir, l.Kind), data,
 		client.Protected(), client.Ephemeral(), client.Sequential(), client.Parents(), client.WithSiblings(&t.first))
-	switch {
-	case errors.Is(err, client.ErrNodeExists):
+	if errors.Is(err, client.ErrNodeExists) {
 		// A sequential name with a fresh GUID cannot be taken: the server refuses because its counter is used up.
 		err = errors.Join(ErrSequenceExhausted, err)
-	case err == nil && node.Stat.EphemeralOwner != s.ID():
-		err = fmt.Errorf("%w: %s is owned by session %#x", ErrGone, node.Path, uint64(node.Stat.EphemeralOwner)) // CURATOR-604
+	}
+	if err == nil {
+		err = t.take(node)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("draw in line %s: %w", l.Dir, err)
 	}
-	t.path, t.token = node.Path, uint64(node.Stat.Czxid)
 	return t, nil
+}
+
+// Redraw is Release of a hold and then Draw, on the same session, but in one flight: the servers store both at once, and
+// whoever waits moves up ahead of our new place. The hold's context ends before anything is sent. What goes wrong in that
+// flight is done again in two; an error of the release means that there is no new place either.
+func (l Line) Redraw(ctx context.Context, h *Hold, data []byte) (*Ticket, error) {
+	h.Retire()
+	t := &Ticket{line: l, s: h.s}
+	t.note()
+	prefix := "_c_" + uuid.NewString() + "-"
+	b := h.s.Batch()
+	left := b.Delete(h.path, -1)
+	made := b.Create(zpath.Join(l.Dir, prefix+l.Kind), data, client.Ephemeral(), client.Sequential())
+	list := b.Children(l.Dir)
+	_ = b.Do(ctx) // each tells its own
+	node, err := made.Get()
+	if errors.Is(err, client.ErrMaybeApplied) {
+		h.s.DeleteGuarded(l.Dir, prefix)
+	}
+	if err == nil {
+		listing, _ := list.Get()
+		t.first, err = listing.Names, t.take(node)
+	}
+	if _, leftErr := left.Get(); leftErr != nil {
+		if leftErr = h.Release(ctx); leftErr != nil {
+			if err == nil {
+				leftErr = t.GiveUp(ctx, leftErr)
+			}
+			return nil, leftErr
+		}
+	}
+	if err != nil {
+		return l.Draw(ctx, h.s, data)
+	}
+	return t, nil
+}
+
+// take makes the ticket that of a node just created.
+func (t *Ticket) take(node client.Node) error {
+	if node.Stat.EphemeralOwner != t.s.ID() {
+		return fmt.Errorf("%w: %s is owned by session %#x", ErrGone, node.Path, uint64(node.Stat.EphemeralOwner)) // CURATOR-604
+	}
+	t.path, t.token = node.Path, uint64(node.Stat.Czxid)
+	return nil
 }
 
 // TicketFor makes a ticket of a place that the session has taken otherwise than by Draw: by a transaction of the

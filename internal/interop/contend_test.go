@@ -22,6 +22,7 @@ import (
 //	turns ADDR PATH COUNTER N        enter N times, and add one to the number in the file COUNTER each time
 //	terms ADDR PATH COUNTER N LAYOUT the same as the leader of an election, each time of another one
 //	bench ADDR PATH CONTENDERS MS    let so many contenders take turns for so long; the answer tells "COUNT NANOSECONDS"
+//	relock ADDR PATH CONTENDERS MS   the same by Mutex.Relock; docent's alone
 //
 // ADDR may be a list with commas; a %d in the PATH of bench gives each contender a lock of its own.
 

@@ -40,7 +40,7 @@ func main() {
 			err = turns(addr, path, counter, n, lock.Compat(layout))
 			fmt.Println("done")
 		} else if _, err = fmt.Sscanf(in.Text(), "%s %s %s %d %d", &order, &addr, &path, &n, &ms); err == nil {
-			err = bench(addr, path, n, time.Duration(ms)*time.Millisecond)
+			err = bench(addr, path, n, time.Duration(ms)*time.Millisecond, order == "relock")
 		}
 		if err != nil {
 			log.Fatalf("%s: %v", in.Text(), err)
@@ -127,8 +127,9 @@ func addOne(counter string) error {
 }
 
 // bench lets n contenders, each with a session of its own, take turns for d, and prints how many turns took how many
-// nanoseconds. A %d in the path gives each a lock of its own.
-func bench(addr, path string, n int, d time.Duration) error {
+// nanoseconds. A %d in the path gives each a lock of its own. Who relocks sends a release and the next acquire in one
+// flight.
+func bench(addr, path string, n int, d time.Duration, relock bool) error {
 	var all []*lock.Mutex
 	for i := range n {
 		c, err := dial(addr)
@@ -143,19 +144,43 @@ func bench(addr, path string, n int, d time.Duration) error {
 	began := time.Now()
 	for _, m := range all {
 		wg.Go(func() {
-			for time.Since(began) < d {
-				held, err := m.Lock(context.Background())
-				if err != nil {
-					log.Fatal(err)
-				}
-				entered.Add(1)
-				if err := held.Unlock(context.Background()); err != nil {
-					log.Fatal(err)
-				}
+			turns := oneByOne
+			if relock {
+				turns = onAndOn
+			}
+			if err := turns(m, func() bool { entered.Add(1); return time.Since(began) < d }); err != nil {
+				log.Fatal(err)
 			}
 		})
 	}
 	wg.Wait()
 	fmt.Println("done", entered.Load(), time.Since(began).Nanoseconds())
 	return nil
+}
+
+// oneByOne takes turns until more says that there are enough.
+func oneByOne(m *lock.Mutex, more func() bool) error {
+	for again := true; again; {
+		held, err := m.Lock(context.Background())
+		if err != nil {
+			return err
+		}
+		again = more()
+		if err := held.Unlock(context.Background()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// onAndOn is oneByOne, but each turn ends as the next place is taken.
+func onAndOn(m *lock.Mutex, more func() bool) error {
+	held, err := m.Lock(context.Background())
+	for err == nil && more() {
+		held, err = m.Relock(context.Background(), held)
+	}
+	if err != nil {
+		return err
+	}
+	return held.Unlock(context.Background())
 }
