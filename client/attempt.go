@@ -51,6 +51,8 @@ func (c *core) attach(ctx, parent context.Context, cn *conn) error {
 	case gone:
 		c.forget()
 		return errAgain
+	case c.leftover != nil && resp.ReadOnly:
+		return c.keepLeftover()
 	case c.leftover != nil:
 		return c.closeLeftover(cn)
 	}
@@ -110,6 +112,16 @@ func (c *core) admit(cn *conn, resp *wire.ConnectResponse, sentAt time.Duration)
 		c.session.local.Store(false)
 	}
 	return nil
+}
+
+// keepLeftover is for a read-only server, which can end no session of the ensemble. Close has to find another one;
+// a client that goes on leaves the session to its timeout, which has passed already or soon will have.
+func (c *core) keepLeftover() error {
+	if c.isClosing() {
+		return fmt.Errorf("closing session %#x: %w", uint64(c.leftover.SessionID), ErrReadOnly)
+	}
+	c.leftover = nil
+	return errAgain
 }
 
 // closeLeftover ends a session that this client has given up, so that its ephemerals go now and not some time later.

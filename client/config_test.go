@@ -18,7 +18,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/docent-io/docent/client"
@@ -125,7 +124,7 @@ func TestDial_BadConfig(t *testing.T) {
 
 // the defaults, as documented, show in the connect request and in what Session tells.
 func TestDefaults_R9(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		f := newFakeNet(t)
 		dial := begin(func() (*client.Client, error) {
 			return client.Dial(t.Context(), client.Config{Servers: []string{"a"}, DialContext: f.dial})
@@ -166,7 +165,7 @@ func (r *resolver) Servers(context.Context) ([]string, error) {
 
 // servers are looked up again for every round, and a failure to is survived.
 func TestResolver_R8(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		f := newFakeNet(t)
 		f.down("old:1", errors.New("gone"))
 		r := &resolver{lists: [][]string{nil, {"old:1"}, nil, {"new:1"}}}
@@ -412,7 +411,7 @@ func certificate(t *testing.T, name string) (tls.Certificate, *x509.CertPool) {
 
 // one line for each change of state, however often connecting fails meanwhile.
 func TestLog_R15(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		var text bytes.Buffer
 		c, f, p := start(t, client.Config{Logger: slog.New(slog.NewTextHandler(&text, nil))})
 		for _, a := range []string{"a:1", "b:1", "c:1"} {
@@ -428,7 +427,7 @@ func TestLog_R15(t *testing.T) {
 }
 
 func TestHooks(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		var mu sync.Mutex
 		var requests []client.RequestInfo
 		var connects []error
@@ -452,7 +451,7 @@ func TestHooks(t *testing.T) {
 
 // A server whose reply is out of all proportion is left, without allocating what it claims.
 func TestReply_TooLarge(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c, f, p := start(t, client.Config{MaxReply: 1000})
 		g := begin(func() (client.Node, error) { return c.Get(t.Context(), "/x") })
 		p.reply(p.want(wire.OpGetData), 0, &wire.GetDataResponse{Data: make([]byte, 1000)})

@@ -139,6 +139,13 @@ func (c *conn) ping(now time.Duration) {
 	c.signal()
 }
 
+// awaitsPong tells whether the server owes the answer to a ping that would prove the session alive.
+func (c *conn) awaitsPong() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.pings) > 0 && c.decides()
+}
+
 // writeLoop writes what is queued, all there is at once, until stop is closed or the connection fails.
 func (c *conn) writeLoop(stop <-chan struct{}) error {
 	var buf []byte
@@ -306,13 +313,16 @@ func (c *conn) pong() error {
 	return nil
 }
 
-// prove notes what an answer on this connection proves: on a read-only server nothing, for those who decide about the
-// session have not heard of us there. Unless it began there.
+// prove notes what an answer on this connection proves.
 func (c *conn) prove(sentAt time.Duration) {
-	if !c.readOnly || c.s.local.Load() {
+	if c.decides() {
 		c.s.prove(sentAt)
 	}
 }
+
+// decides tells whether those who decide about the session hear what is said here: on a read-only server they do not.
+// Unless it began there.
+func (c *conn) decides() bool { return !c.readOnly || c.s.local.Load() }
 
 // nextSent returns the call whose answer is due. The reader takes the calls in lots, to lock once per lot.
 func (c *conn) nextSent() *call {

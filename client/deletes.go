@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/docent-io/docent/internal/zpath"
 )
@@ -42,7 +43,7 @@ func (s *Session) Pending() []string {
 // DeleteGuaranteed deletes a node, whatever its version. It returns nil when that is confirmed; that there is no such
 // node counts as well. If ctx ends first, or has ended before, the deletion goes on in the background until it is
 // confirmed or the session ends, stays in Pending meanwhile, and the error matches ErrDeletePending. What the server
-// refuses (ErrNotEmpty, ErrNoAuth) is not repeated.
+// refuses (ErrNotEmpty, ErrNoAuth) is not repeated; a read-only server only makes it wait for another one.
 func (s *Session) DeleteGuaranteed(ctx context.Context, path string) error {
 	_, shown, err := s.c.resolve(path, false)
 	if err != nil {
@@ -141,12 +142,26 @@ func (l *deleteList) next() *deletion {
 	return nil
 }
 
-// run deletes until that is confirmed or refused, ctx ends or the session does.
+// run deletes until that is confirmed or refused, ctx ends or the session does. A repetition waits for a connection by
+// itself; behind a server's answer that it does not do it now, there is a pause, or another state.
 func (d *deletion) run(ctx context.Context) error {
+	s := d.s.s
+	pauses := s.core.cfg.Retry.pauses()
 	for {
+		_, changed := s.core.state.get()
 		err := d.once(ctx)
-		if !undecided(err) || ctx.Err() != nil || d.s.s.ctx.Err() != nil {
+		if !undecided(err) || ctx.Err() != nil || s.ctx.Err() != nil {
 			return err
+		}
+		if notNow(err) {
+			pause := time.NewTimer(pauses.NextBackOff())
+			select {
+			case <-pause.C:
+			case <-changed:
+			case <-ctx.Done():
+			case <-s.ctx.Done():
+			}
+			pause.Stop()
 		}
 	}
 }
@@ -169,12 +184,14 @@ func ignoreNoNode(err error) error {
 	return err
 }
 
-// undecided tells whether a deletion may still succeed: there is an error, and it is not a server's answer. Each
-// repetition waits for a connection, so it does not spin.
+// undecided tells whether a deletion may still succeed: there is an error, and it is not a server's last word.
 func undecided(err error) bool {
 	var code Code
-	return err != nil && (!errors.As(err, &code) || code == ErrThrottled)
+	return err != nil && (!errors.As(err, &code) || notNow(err))
 }
+
+// notNow tells whether a server may do later what it has refused: it has too much to do, or has lost its majority.
+func notNow(err error) bool { return errors.Is(err, ErrThrottled) || errors.Is(err, ErrReadOnly) }
 
 // count returns the number of deletions not confirmed yet.
 func (l *deleteList) count() int {

@@ -17,6 +17,7 @@ import (
 
 // C1: a reply is lost. What changes something fails, and says that it may have been applied; what does not is repeated.
 func TestFault_LostReplies(t *testing.T) {
+	t.Parallel()
 	srv := servertest.New(t)
 	c, ctx := srv.Dial(t), t.Context()
 	must(c.Create(ctx, "x", nil))(t)
@@ -60,6 +61,7 @@ func TestFault_LostReplies(t *testing.T) {
 
 // the outcome of a write that was given up is tracked to its end: a protected node does not stay.
 func TestFault_GivenUpCreateLeavesNothing(t *testing.T) {
+	t.Parallel()
 	srv := servertest.New(t)
 	c := srv.Dial(t)
 	s := session(t, c)
@@ -81,6 +83,7 @@ func TestFault_GivenUpCreateLeavesNothing(t *testing.T) {
 
 // A session, its ephemerals and its watches survive the death of the server it is on, and of the leader.
 func TestFault_LeaderKilled(t *testing.T) {
+	t.Parallel()
 	cl := servertest.NewCluster(t, 3)
 	c, other, ctx := cl.Dial(t), cl.Dial(t), t.Context()
 	s := session(t, c)
@@ -112,6 +115,7 @@ func TestFault_LeaderKilled(t *testing.T) {
 
 // A frozen server is left for another one in time to keep the lease.
 func TestFault_FrozenServerIsLeft(t *testing.T) {
+	t.Parallel()
 	cl := servertest.NewCluster(t, 3)
 	var attached atomic.Value // address
 	c := cl.Dial(t, func(cfg *client.Config) {
@@ -207,6 +211,7 @@ func TestFault_R7_ThousandClients(t *testing.T) {
 
 // Random cuts and lost replies under load: each answer reaches its caller, no write is repeated, every change wakes.
 func TestFault_Random(t *testing.T) {
+	t.Parallel()
 	seed := rand.Uint64()
 	rnd := rand.New(rand.NewPCG(seed, 1))
 	defer func() {

@@ -35,7 +35,7 @@ func TestWatchLater_C3_EndsOnce(t *testing.T) {
 		}, client.ErrWatchClosed},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				c, _, p := start(t, client.Config{})
 				w, err := session(t, c).WatchLater("/n")
 				if err != nil {
@@ -73,7 +73,7 @@ func TestWatchLater_C3_EndsOnce(t *testing.T) {
 
 // The siblings come with the create, and are none when the reply was lost and the node had to be found again.
 func TestWithSiblings(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c, f, p := start(t, client.Config{})
 		names := []string{"from before"}
 		create := func() *going[client.Node] {

@@ -32,7 +32,7 @@ const soonEnough = 5 * time.Millisecond
 
 // C6: a caller who reads obeys its context, and what it leaves behind reaches nobody else.
 func TestLone_C6_ContextEnds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c, _, p := start(t, client.Config{})
 		lonely(t, c, p)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -60,7 +60,7 @@ func TestLone_C6_ContextEnds(t *testing.T) {
 
 // A caller who reads serves those that come meanwhile, and one of them does not wait for another.
 func TestLone_OthersCome(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c, _, p := start(t, client.Config{})
 		for range 3 {
 			lonely(t, c, p)
@@ -87,7 +87,7 @@ func TestLone_OthersCome(t *testing.T) {
 
 // While a watch is open somebody reads, whatever the calls.
 func TestLone_EventsComeAtOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c, _, p := start(t, client.Config{})
 		lonely(t, c, p)
 		type result struct {
@@ -115,7 +115,7 @@ func TestLone_EventsComeAtOnce(t *testing.T) {
 
 // The end of the connection is noticed, whoever reads: by a caller, whose read is repeated, and by nobody.
 func TestLone_ConnectionLost(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c, f, p := start(t, client.Config{})
 		lonely(t, c, p)
 		get := begin(func() (client.Node, error) { return c.Get(t.Context(), "/n") })
@@ -139,7 +139,7 @@ func TestLone_ConnectionLost(t *testing.T) {
 
 // C2: an answer that comes in pieces, across the interruptions of who reads, is whole.
 func TestLone_AnswerInPieces(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		for _, size := range []int{0, 1000, 60 << 10, 300 << 10} {
 			c, _, p := start(t, client.Config{})
 			lonely(t, c, p)

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -46,7 +47,7 @@ func (s *Session) createProtected(ctx context.Context, g guard, data []byte, spe
 			return found, nil
 		case findErr != nil:
 			s.s.deletes.search(s, g)
-			return Node{}, err
+			return Node{}, &OpError{Op: "create", Path: g.path, Session: s.s.id, MaybeApplied: true, Err: fmt.Errorf("%w; looking for it: %w", err, findErr)}
 		}
 	}
 }

@@ -27,7 +27,7 @@ func beginCreate(ctx context.Context, s client.Ops, path string, o ...client.Cre
 
 // A protected create whose reply is lost finds its node behind a sync, on the same session.
 func TestProtected_LostReply(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c, f, p := start(t, client.Config{Chroot: "/app"})
 		g := beginCreate(t.Context(), session(t, c), "locks/l-", client.Protected(), client.Ephemeral(), client.Sequential())
 		path := p.created(p.want(wire.OpCreate2))
@@ -56,7 +56,7 @@ func TestProtected_LostReply(t *testing.T) {
 }
 
 func TestProtected_AbsentMeansAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c, f, p := start(t, client.Config{})
 		g := beginCreate(t.Context(), session(t, c), "/l-", client.Protected(), client.Ephemeral())
 		path := p.created(p.want(wire.OpCreate2))
@@ -78,7 +78,7 @@ func TestProtected_AbsentMeansAgain(t *testing.T) {
 
 // Who gives up leaves nothing behind: the node is looked for, behind the create, and deleted.
 func TestProtected_GivenUp(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c, f, p := start(t, client.Config{})
 		s := session(t, c)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -111,7 +111,7 @@ func TestProtected_GivenUp(t *testing.T) {
 
 // When the session ends, a protected ephemeral of a Client begins anew under another name.
 func TestProtected_ClientGoesOn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c, f, p := start(t, client.Config{})
 		g := beginCreate(t.Context(), c, "/l-", client.Protected(), client.Ephemeral())
 		first := p.created(p.want(wire.OpCreate2))
@@ -132,7 +132,7 @@ func TestProtected_ClientGoesOn(t *testing.T) {
 }
 
 func TestDeleteGuaranteed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c, f, p := start(t, client.Config{Chroot: "/app"})
 		s := session(t, c)
 		del := func(ctx context.Context, path string) *going[struct{}] {
@@ -181,7 +181,7 @@ func TestDeleteGuaranteed(t *testing.T) {
 }
 
 func TestCreate_Parents(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c, _, p := start(t, client.Config{Chroot: "/app"})
 		g := beginCreate(t.Context(), c, "/a/x", client.Parents())
 		step := func(op wire.Op, path string, code wire.Code) {

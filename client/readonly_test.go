@@ -32,7 +32,7 @@ func (p *peer) isro(answer string) {
 
 // A read-only server is used for reads, and left for the first server that takes writes. Its session goes along.
 func TestReadOnly_LeftForAWritableServer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c, f, p := start(t, client.Config{Servers: []string{"a:1", "b:1"}, AllowReadOnly: true})
 		s := session(t, c)
 		w := watchOn(t, s, p, "/x")
@@ -89,7 +89,7 @@ func TestReadOnly_LeftForAWritableServer(t *testing.T) {
 
 // A session that a read-only server began is unknown to the others, and ends with the change.
 func TestReadOnly_SessionBegunThere(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		f := newFakeNet(t)
 		dial := begin(func() (*client.Client, error) {
 			return client.Dial(t.Context(), client.Config{Servers: []string{"a:1"}, SessionTimeout: timeout, AllowReadOnly: true, DialContext: f.dial})
@@ -119,19 +119,39 @@ func TestReadOnly_SessionBegunThere(t *testing.T) {
 	})
 }
 
-// Close does not wait for a server that is being asked.
+// Close does not wait for a server that is being asked. A read-only server ends no session of the ensemble, whatever it
+// says: Close asks the others, and tells if none of them did.
 func TestReadOnly_CloseMeanwhile(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c, f, p := start(t, client.Config{AllowReadOnly: true})
-		p.nc.Close()
-		p = f.next()
-		p.hello()
-		p.grantReadOnly(sessionID)
-		f.next() // and says nothing
-		synctest.Wait()
-		began := time.Now()
-		if err := c.Close(); err != nil || time.Since(began) > 0 {
-			t.Errorf("Close took %v and returned %v", time.Since(began), err)
-		}
-	})
+	for name, test := range map[string]struct {
+		others error
+		want   error
+	}{"others away": {io.EOF, client.ErrSuspended}, "others there": {nil, nil}} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				c, f, p := start(t, client.Config{AllowReadOnly: true, Servers: []string{"a:1", "b:1"}})
+				p.nc.Close()
+				p = f.next()
+				p.hello()
+				p.grantReadOnly(sessionID)
+				f.next() // and says nothing
+				synctest.Wait()
+				for _, a := range []string{"a:1", "b:1"} {
+					f.down(a, test.others)
+				}
+				began := time.Now()
+				closed := begin(func() (struct{}, error) { return struct{}{}, c.Close() })
+				p.want(wire.OpCloseSession)
+				if test.others == nil {
+					again := f.next()
+					again.hello()
+					again.grantReadOnly(sessionID) // it is the same one, perhaps
+					again.wantGone()
+					f.reattach(timeout).want(wire.OpCloseSession)
+				}
+				if _, err := closed.wait(t); !errors.Is(err, test.want) || time.Since(began) > 0 {
+					t.Errorf("Close took %v and returned %v", time.Since(began), err)
+				}
+			})
+		})
+	}
 }

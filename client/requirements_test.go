@@ -52,7 +52,7 @@ func parseTests(t *testing.T, patterns ...string) map[string][]string {
 // Every requirement has a test that names it.
 func TestRequirements(t *testing.T) {
 	covered := make(map[string][]string)
-	for test, list := range parseTests(t, "*_test.go", "../layout_test.go") {
+	for test, list := range parseTests(t, "*_test.go", "../*_test.go") {
 		for _, r := range slices.Compact(list) {
 			covered[r] = append(covered[r], test)
 		}

@@ -26,6 +26,11 @@ func (d *decorrelated) NextBackOff() time.Duration {
 	return d.last
 }
 
+// pauses returns the pauses of one operation.
+func (p RetryPolicy) pauses() backoff.BackOff {
+	return &decorrelated{least: p.Initial, most: max(p.Initial, p.Max)}
+}
+
 // tries is a loop over attempts at one operation of a Client:
 //
 //	for t := c.tries(ctx); t.next(op, path, &err); {
@@ -67,7 +72,7 @@ func (t *tries) wait() bool {
 		return false
 	}
 	if t.pause == nil {
-		t.pause = &decorrelated{least: policy.Initial, most: max(policy.Initial, policy.Max)}
+		t.pause = policy.pauses()
 	}
 	timer := time.NewTimer(t.pause.NextBackOff())
 	defer timer.Stop()

@@ -51,6 +51,7 @@ func (c *core) serve(cn *conn) {
 
 var (
 	errSilent = errors.New("nothing was heard from the server")
+	errUnsure = errors.New("the server does not answer pings")
 	errEnded  = errors.New("the session has ended")
 	errBetter = errors.New("left a read-only server for one that takes writes")
 )
@@ -60,6 +61,7 @@ var (
 func (c *core) tend(s *session, cn *conn, failed <-chan error, better <-chan host) (prefer host, why error) {
 	granted := s.granted()
 	every, patience := max(granted/6, time.Millisecond), c.cfg.readTimeout(granted)
+	hope := max(granted*2/3, patience) // how long an answer to a ping is waited for while others come
 	nextPing := c.clock.now() + every - early(time.Now(), every)
 	timer := time.NewTimer(min(every, patience))
 	defer timer.Stop()
@@ -81,6 +83,9 @@ func (c *core) tend(s *session, cn *conn, failed <-chan error, better <-chan hos
 		if left <= 0 {
 			return host{}, errSilent
 		}
+		if cn.awaitsPong() && now-time.Duration(s.proven.Load()) >= hope {
+			return host{}, errUnsure // another server may still save the session
+		}
 		if now >= nextPing {
 			cn.ping(now)
 			nextPing = now + every - early(time.Now(), every)
@@ -96,7 +101,8 @@ func early(now time.Time, every time.Duration) time.Duration {
 	return time.Duration(now.Add(every).UnixNano()) % max(every/64, 1)
 }
 
-// farewell closes a session that has ended here on the server, too. Requests sent before it are still answered.
+// farewell closes a session that has ended here on the server, too. Requests sent before it are still answered. What a
+// read-only server says of a session that is not its own ends nothing.
 func (c *core) farewell(s *session, cn *conn, failed <-chan error) error {
 	k := s.call(wire.OpCloseSession, "")
 	defer s.release(k)
@@ -107,11 +113,11 @@ func (c *core) farewell(s *session, cn *conn, failed <-chan error) error {
 	defer patience.Stop()
 	select {
 	case <-k.done:
-		s.gone.Store(k.out == answered)
+		s.gone.Store(k.out == answered && cn.decides())
 		return errEnded
 	case err := <-failed:
 		if !k.abandon() { // the answer was there, and the server hung up behind it
-			s.gone.Store(k.out == answered)
+			s.gone.Store(k.out == answered && cn.decides())
 		}
 		return err
 	case <-patience.C:

@@ -18,7 +18,7 @@ const timeout = 12 * time.Second // of sessions here: a ping every 2 s, silence 
 
 // Dial is a session, or why each address failed.
 func TestDial_R2_TellsTheCauseOfEachAddress(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		f := newFakeNet(t)
 		f.down("a:1", errors.New("no route"))
 		f.down("b:1", errors.New("refused"))
@@ -37,7 +37,7 @@ func TestDial_R2_TellsTheCauseOfEachAddress(t *testing.T) {
 }
 
 func TestDial_WithoutDeadlineTakesOneSessionTimeout(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		f := newFakeNet(t)
 		f.down("a:1", errors.New("refused"))
 		began := time.Now()
@@ -50,7 +50,7 @@ func TestDial_WithoutDeadlineTakesOneSessionTimeout(t *testing.T) {
 
 // durations of any length are asked for, and another one than asked for can be made an error.
 func TestDial_R34_RefusesAnotherTimeout(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		f := newFakeNet(t)
 		dial := begin(func() (*client.Client, error) {
 			return client.Dial(t.Context(), client.Config{Servers: []string{"a:1"}, SessionTimeout: timeout, RequireTimeout: true, DialContext: f.dial})
@@ -91,7 +91,7 @@ func TestDial_R2_FailureClosesTheSession(t *testing.T) {
 		}, context.Canceled},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				f := newFakeNet(t)
 				cfg := test.cfg
 				cfg.Servers, cfg.DialContext, cfg.SessionTimeout = []string{"a:1"}, f.dial, timeout
@@ -113,7 +113,7 @@ func TestDial_R2_FailureClosesTheSession(t *testing.T) {
 func TestDial_Resume(t *testing.T) {
 	ticket := &client.Ticket{SessionID: sessionID, Password: password, LastZxid: 77}
 	t.Run("alive", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
 			c, _, p := start(t, client.Config{Resume: ticket})
 			if p.last.SessionID != sessionID || p.last.LastZxidSeen != 77 || string(p.last.Password) != string(password) {
 				t.Errorf("connect request = %+v, want that of the ticket", p.last)
@@ -124,7 +124,7 @@ func TestDial_Resume(t *testing.T) {
 		})
 	})
 	t.Run("gone", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
 			f := newFakeNet(t)
 			dial := begin(func() (*client.Client, error) {
 				return client.Dial(t.Context(), client.Config{Servers: []string{"a:1"}, Resume: ticket, DialContext: f.dial})
@@ -141,7 +141,7 @@ func TestDial_Resume(t *testing.T) {
 
 // connect, then identities, then watches, then what users ask for.
 func TestReconnect_R10_Order(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c, f, p := start(t, client.Config{Auth: []client.Auth{{Scheme: "digest", Data: []byte("u:p")}}})
 		s := session(t, c)
 		watch := begin(func() (*client.Watch, error) { _, w, err := s.GetW(t.Context(), "/x"); return w, err })
@@ -180,7 +180,7 @@ func TestReconnect_R10_Order(t *testing.T) {
 
 // a server that cannot set the watches again is not used.
 func TestReconnect_R4_FailedSetWatchesDropsTheConnection(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c, f, p := start(t, client.Config{})
 		s := session(t, c)
 		watch := begin(func() (*client.Watch, error) { _, w, err := s.GetW(t.Context(), "/x"); return w, err })
@@ -206,7 +206,7 @@ func TestReconnect_R4_FailedSetWatchesDropsTheConnection(t *testing.T) {
 // a refused identity fails Dial, and later on costs the connection.
 func TestAuth_R10_Refused(t *testing.T) {
 	auth := []client.Auth{{Scheme: "digest", Data: []byte("u:p")}}
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		f := newFakeNet(t)
 		dial := begin(func() (*client.Client, error) {
 			return client.Dial(t.Context(), client.Config{Servers: []string{"a:1"}, Auth: auth, DialContext: f.dial})
@@ -220,7 +220,7 @@ func TestAuth_R10_Refused(t *testing.T) {
 			t.Errorf("error = %v, want %v", err, client.ErrAuthFailed)
 		}
 	})
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c, f, p := start(t, client.Config{Auth: auth})
 		p.nc.Close()
 		p = f.reattach(timeout)
@@ -236,7 +236,7 @@ func TestAuth_R10_Refused(t *testing.T) {
 }
 
 func TestSession_Expired(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c, f, p := start(t, client.Config{})
 		s := session(t, c)
 		lease := s.Lease()
@@ -278,8 +278,8 @@ func TestSession_Expired(t *testing.T) {
 
 // C4: only connects, pings and writes prove that we are alive; leases end at the deadline, the session with the timeout.
 func TestSession_DeadlineUnheard(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c, f, p := start(t, client.Config{})
+	bubble(t, func(t *testing.T) {
+		c, f, p := start(t, client.Config{ReadTimeout: 2 * timeout})
 		s := session(t, c)
 		time.Sleep(5 * time.Second) // pings at 2 s and 4 s
 		if got := time.Until(s.Deadline()); got != 7*time.Second {
@@ -343,7 +343,7 @@ func TestSession_DeadlineUnheard(t *testing.T) {
 
 // A session that was given up unheard is closed on the first server that can be reached, before a new one begins.
 func TestSession_DeadlineClosesTheOldOne(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c, f, p := start(t, client.Config{})
 		s := session(t, c)
 		for _, a := range []string{"a:1", "b:1", "c:1"} {
@@ -368,7 +368,7 @@ func TestSession_DeadlineClosesTheOldOne(t *testing.T) {
 }
 
 func TestSession_SilentServerIsLeft(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c, f, p := start(t, client.Config{})
 		lease, began := session(t, c).Lease(), time.Now()
 		p.setMute(true)
@@ -387,22 +387,54 @@ func TestSession_SilentServerIsLeft(t *testing.T) {
 	})
 }
 
-// A server that answers reads but not pings is in use until the timeout has passed; then the session is closed there.
-func TestSession_DeadlineOnTheConnection(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+// readOn reads again and again for as long as the session lives on this connection, which answers no pings.
+func readOn(t *testing.T, s *client.Session, p *peer) {
+	t.Helper()
+	p.setMute(true)
+	for s.Context().Err() == nil {
+		get := begin(func() (client.Node, error) { return s.Get(t.Context(), "/x") })
+		select {
+		case req := <-p.in:
+			p.reply(req, 0, &wire.GetDataResponse{})
+		case <-p.gone:
+			return
+		}
+		if _, err := get.wait(t); err != nil && s.Context().Err() == nil {
+			t.Fatal(err)
+		}
+		time.Sleep(1100 * time.Millisecond)
+	}
+}
+
+// A server that answers reads but not pings has lost its leader, or its mind: it is left while there is time to attach
+// the session elsewhere.
+func TestSession_UnsureServerIsLeft(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c, f, p := start(t, client.Config{})
 		s, began := session(t, c), time.Now()
-		ended := begin(func() (time.Duration, error) { <-s.Context().Done(); return time.Since(began), nil })
-		p.setMute(true)
-		for s.Context().Err() == nil {
-			get := begin(func() (client.Node, error) { return s.Get(t.Context(), "/x") })
-			req := <-p.in
-			p.reply(req, 0, &wire.GetDataResponse{})
-			if _, err := get.wait(t); err != nil {
-				t.Fatal(err)
-			}
-			time.Sleep(1100 * time.Millisecond)
+		reading := begin(func() (struct{}, error) { readOn(t, s, p); return struct{}{}, nil })
+		p.wantGone()
+		if took := time.Since(began); took < timeout/2 || took > timeout*3/4 {
+			t.Errorf("left after %v without an answer to a ping, want some two thirds of the timeout", took)
 		}
+		p = f.reattach(timeout)
+		reading.wait(t)
+		p.reply(p.want(wire.OpGetData), 0, &wire.GetDataResponse{})
+		time.Sleep(timeout)
+		if cause := context.Cause(s.Context()); cause != nil || session(t, c) != s {
+			t.Errorf("the session ended with %v", cause)
+		}
+	})
+}
+
+// If that was put off too long, by the user's wish or because attaching had taken long, the session ends when the
+// timeout has passed, and is closed on the connection it has.
+func TestSession_DeadlineOnTheConnection(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c, f, p := start(t, client.Config{ReadTimeout: 2 * timeout})
+		s, began := session(t, c), time.Now()
+		ended := begin(func() (time.Duration, error) { <-s.Context().Done(); return time.Since(began), nil })
+		readOn(t, s, p)
 		if took, _ := ended.wait(t); took != timeout || context.Cause(s.Context()) != client.ErrSessionDeadline {
 			t.Errorf("ended after %v with %v", took, context.Cause(s.Context()))
 		}
@@ -419,19 +451,11 @@ func TestSession_DeadlineOnTheConnection(t *testing.T) {
 // C2: the request that closes a session may lose its connection. Nothing of it is left to a call of the next session:
 // that one waits for its own answer, and is sent once.
 func TestSession_C2_FarewellLeavesNoToken(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c, f, p := start(t, client.Config{})
+	bubble(t, func(t *testing.T) {
+		c, f, p := start(t, client.Config{ReadTimeout: 2 * timeout})
 		s := session(t, c)
 		p.hand.Store(true)
-		p.setMute(true)
-		for s.Context().Err() == nil {
-			get := begin(func() (client.Node, error) { return s.Get(t.Context(), "/x") })
-			p.reply(p.want(wire.OpGetData), 0, &wire.GetDataResponse{})
-			if _, err := get.wait(t); err != nil {
-				t.Fatal(err)
-			}
-			time.Sleep(1100 * time.Millisecond)
-		}
+		readOn(t, s, p)
 		p.want(wire.OpCloseSession)
 		p.nc.Close() // without an answer
 		p = f.next()
@@ -461,7 +485,7 @@ func TestSession_C2_FarewellLeavesNoToken(t *testing.T) {
 
 // A reply that says "expired" costs the connection; what is true, the next connect request tells.
 func TestReply_SessionExpired(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c, f, p := start(t, client.Config{})
 		s := session(t, c)
 		get := begin(func() (client.Node, error) { return s.Get(t.Context(), "/x") })
@@ -486,7 +510,7 @@ func TestReply_SessionExpired(t *testing.T) {
 
 // Close while there is no connection makes one round over the servers, so that the ephemerals go at once.
 func TestClose_WhileSuspended(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c, f, p := start(t, client.Config{})
 		for _, a := range []string{"a:1", "b:1", "c:1"} {
 			f.down(a, io.EOF)
@@ -500,7 +524,7 @@ func TestClose_WhileSuspended(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c, f, p := start(t, client.Config{})
 		for _, a := range []string{"a:1", "b:1", "c:1"} {
 			f.down(a, io.EOF)
@@ -515,7 +539,7 @@ func TestClose_WhileSuspended(t *testing.T) {
 
 func TestClose_R13(t *testing.T) {
 	t.Run("twice", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
 			c, _, p := start(t, client.Config{})
 			s := session(t, c)
 			if err := errors.Join(c.Close(), c.Close(), c.Sub("x").Close()); err != nil {
@@ -530,7 +554,7 @@ func TestClose_R13(t *testing.T) {
 		})
 	})
 	t.Run("answers what was asked", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
 			c, _, p := start(t, client.Config{})
 			get := begin(func() (client.Node, error) { return c.Get(t.Context(), "/x") })
 			req := p.want(wire.OpGetData)
@@ -549,7 +573,7 @@ func TestClose_R13(t *testing.T) {
 		})
 	})
 	t.Run("mute server", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
 			f := newFakeNet(t)
 			dial := begin(func() (*client.Client, error) {
 				return client.Dial(t.Context(), client.Config{Servers: []string{"a:1"}, DialContext: f.dial, SessionTimeout: timeout, CloseTimeout: time.Second})
@@ -587,7 +611,7 @@ func TestClose_R13(t *testing.T) {
 
 // whatever a call waits for, the end of its context ends it.
 func TestCancel_R1(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c, f, p := start(t, client.Config{})
 		s := session(t, c)
 		give := func(what string, call func(ctx context.Context) error, maybe bool) {
@@ -630,7 +654,7 @@ func TestCancel_R1(t *testing.T) {
 
 // C1: what was sent and lost is not repeated if it changes something; what was not sent is.
 func TestLostReply_C1(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c, f, p := start(t, client.Config{})
 		set := begin(func() (client.Stat, error) { return c.Set(t.Context(), "/x", nil, -1) })
 		get := begin(func() (client.Node, error) { return c.Get(t.Context(), "/x") })
@@ -665,7 +689,7 @@ func TestLostReply_C1(t *testing.T) {
 
 // A reply that is not the next in line tears the connection down rather than reach the wrong caller.
 func TestReply_OutOfOrder(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c, f, p := start(t, client.Config{})
 		get := begin(func() (client.Node, error) { return c.Get(t.Context(), "/x") })
 		req := p.want(wire.OpGetData)
@@ -682,7 +706,7 @@ func TestReply_OutOfOrder(t *testing.T) {
 
 // all servers once at once, then rounds with pauses that grow; also if the servers take the connection and close it.
 func TestReconnect_R7_Pauses(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		_, f, p := start(t, client.Config{SessionTimeout: 40 * time.Second})
 		time.Sleep(5 * time.Second)
 		before := len(f.dials())
@@ -722,7 +746,7 @@ func TestReconnect_R7_Pauses(t *testing.T) {
 
 // states are levels, and end with the latest.
 func TestStates_R3(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		var told []client.State
 		c, f, p := start(t, client.Config{Hooks: client.Hooks{State: func(s client.State) { told = append(told, s) }}})
 		var seen []client.State
@@ -761,7 +785,7 @@ func TestStates_R3(t *testing.T) {
 
 // a server that attaches the session and drops it, again and again, is not stormed either.
 func TestReconnect_R7_AttachThenClose(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		_, f, p := start(t, client.Config{Servers: []string{"a:1"}})
 		began := time.Now()
 		p.nc.Close()

@@ -22,18 +22,18 @@ import (
 // The whole suite passes against Apache ZooKeeper 3.8 and against docent, one server and three.
 
 func TestSuite_Zookeeper(t *testing.T) {
-	testkit.CheckLeaks(t)
+	t.Parallel()
 	suite(t, []string{peers.Zookeeper(t)})
 }
 
 // a server in this process is enough for all of it.
 func TestSuite_Docent(t *testing.T) {
-	testkit.CheckLeaks(t)
+	t.Parallel()
 	suite(t, []string{servertest.New(t).Addr()})
 }
 
 func TestSuite_DocentCluster(t *testing.T) {
-	testkit.CheckLeaks(t)
+	t.Parallel()
 	suite(t, servertest.NewCluster(t, 3).Addrs())
 }
 

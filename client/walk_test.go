@@ -39,7 +39,7 @@ func TestWalk(t *testing.T) {
 		n = min(n, 60)
 	}
 	seen := make(map[[2]client.State]int)
-	synctest.Test(t, func(t *testing.T) { // one for all: under the race detector many of them break down, golang/go#78156
+	bubble(t, func(t *testing.T) { // one for all: under the race detector many of them break down, golang/go#78156
 		for i := range uint64(n) {
 			w := newWalk(t, seed+i)
 			w.run()

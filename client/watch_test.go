@@ -82,7 +82,7 @@ func open(w *client.Watch) bool {
 
 // C3, R-3: an event ends all watches it is for, once, and no others.
 func TestWatch_R3_Events(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c, _, p := start(t, client.Config{Chroot: "/app"})
 		s := session(t, c)
 		data, again := watchOn(t, s, p, "/x"), watchOn(t, s, p, "x")
@@ -124,7 +124,7 @@ func TestWatch_R3_Events(t *testing.T) {
 }
 
 func TestWatch_NoneOnAbsentNode(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c, _, p := start(t, client.Config{})
 		s := session(t, c)
 		get := begin(func() (*client.Watch, error) { _, w, err := s.GetW(t.Context(), "/x"); return w, err })
@@ -145,7 +145,7 @@ func TestWatch_NoneOnAbsentNode(t *testing.T) {
 
 // the last watch of a kind on a node takes it off the server; never one that somebody still needs.
 func TestWatch_R5_Close(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c, _, p := start(t, client.Config{})
 		s := session(t, c)
 		nothing := func(when string) {
@@ -215,7 +215,7 @@ func TestWatch_R5_Close(t *testing.T) {
 
 // Old servers do not know the types of lasting watches.
 func TestStream_CloseOnOldServer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c, _, p := start(t, client.Config{})
 		st := streamOn(t, session(t, c), p, "/x", client.Persistent)
 		st.Close()
@@ -236,7 +236,7 @@ func TestStream_CloseOnOldServer(t *testing.T) {
 }
 
 func TestWatch_ClosedWhileSuspended(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c, f, p := start(t, client.Config{})
 		s := session(t, c)
 		early, late := watchOn(t, s, p, "/early"), watchOn(t, s, p, "/late")
@@ -267,7 +267,7 @@ func TestWatch_ClosedWhileSuspended(t *testing.T) {
 }
 
 func TestStream_R6(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c, f, p := start(t, client.Config{Chroot: "/app"})
 		s := session(t, c)
 		node, tree := streamOn(t, s, p, "/x", client.Persistent), streamOn(t, s, p, "/", client.PersistentRecursive)
@@ -318,7 +318,7 @@ func TestStream_R6(t *testing.T) {
 
 // A request that sets watches again stays below the frame that servers take; so there are many of them.
 func TestReconnect_WatchesInPortions(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		const n = 10_000
 		c, f, p := start(t, client.Config{})
 		s := session(t, c)
