@@ -102,10 +102,11 @@ RECORDS ?= $(or $(TMPDIR),/tmp)/docent-interop-records
 PEERS = DOCENT_MATRIX='$(RECORDS)' DOCENT_REQUIRE_PEERS=1 go test -count=1 -timeout 19m -p 1 -parallel 4 -v
 PAGE  = go run ./internal/interop/matrix/page
 
-# The packages whose tests use a peer: those that import internal/interop/peers.
+# Tests of other packages that use a peer have its name in theirs; those packages import internal/interop/peers.
 interop:
 	rm -f '$(RECORDS)'
-	$(PEERS) $$(go list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' ./... | awk '/\[.*internal\/interop\/peers/ {print $$1}')
+	$(PEERS) ./internal/interop/...
+	$(PEERS) -run 'Zoo[Kk]eeper|Kazoo|SQL' $$(go list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' ./... | awk '/\[.*internal\/interop\/peers/ {print $$1}' | grep -v /internal/interop)
 	$(PAGE) -o docs/interop.md '$(RECORDS)'
 
 # Newer versions than Debian's take part beside those, each in a row or a column of its own.
