@@ -26,6 +26,7 @@ func newCutOff(t *testing.T) *cutOff {
 	e := &cutOff{Cluster: servertest.NewCluster(t, 3, servertest.NoSockets(),
 		servertest.WithConfig(func(cfg *server.Config) { cfg.ReadOnlyMode = true }))}
 	e.isolated.Store(true)
+	time.Sleep(time.Second) // virtual: alone, a server serves only if it has followed a leader for a while
 	return e
 }
 
