@@ -171,20 +171,24 @@ func (r *Replica) Call(ctx context.Context, req []byte) ([]byte, error) {
 // Sync returns when this member has applied everything that was committed, by whatever leader, when Sync was called.
 // It costs a confirmed round (see Call) and no log entry. Errors as for Call.
 func (r *Replica) Sync(ctx context.Context) error {
-	b, err := r.ask(ctx, askSync, nil)
-	if err != nil {
-		return err
-	}
-	if len(b) != 8 {
-		return fmt.Errorf("sync: %w", errMalformed)
-	}
-	select {
-	case <-r.fsm.at(binary.LittleEndian.Uint64(b)):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-r.closing.Done():
-		return ErrClosed
+	for {
+		v := r.view.Load()
+		b, err := r.ask(ctx, askSync, nil)
+		if err != nil {
+			return err
+		}
+		if len(b) != 8 {
+			return fmt.Errorf("sync: %w", errMalformed)
+		}
+		select {
+		case <-r.fsm.at(binary.LittleEndian.Uint64(b)):
+			return nil
+		case <-v.ctx.Done(): // the next leader may never have an entry of that index: ask it
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-r.closing.Done():
+			return ErrClosed
+		}
 	}
 }
 
@@ -245,7 +249,8 @@ func (r *Replica) answer(ctx context.Context, from uint64, k what, req []byte) (
 			return statusError, []byte(err.Error())
 		}
 	case k == askSync:
-		b = binary.LittleEndian.AppendUint64(nil, r.raft.CommitIndex())
+		// Not our commit index: a follower may have found an entry committed, and answered its client, before we do.
+		b = binary.LittleEndian.AppendUint64(nil, r.raft.LastIndex())
 	default:
 		return statusError, []byte("unknown request")
 	}

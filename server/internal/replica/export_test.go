@@ -110,6 +110,20 @@ func DecodePeerBytes(b []byte, from uint64) {
 	readFrame(bufio.NewReader(bytes.NewReader(b)))
 	readBatch(bufio.NewReader(bytes.NewReader(b)), from)
 	parseStatus(b)
+	readReply(b)
+}
+
+// ReencodeEntry takes an entry apart and puts it together again.
+func ReencodeEntry(b []byte) ([]byte, error) {
+	now, rest, err := cutEntry(b)
+	out := appendEntryHeader(nil, now)
+	for err == nil && len(rest) > 0 {
+		var p packet
+		if p, rest, err = cutBatch(rest); err == nil {
+			out = appendBatch(out, p)
+		}
+	}
+	return out, err
 }
 
 // Knows tells whether the member remembers another's store.
@@ -117,3 +131,9 @@ func (r *Replica) Knows(member uint64) bool { return r.births.of(member) != 0 }
 
 // Retired counts the retired members.
 func (r *Replica) Retired() int { return len(r.members.Load().retired) }
+
+// Early passes a request to a member as the transport does, and returns the commit index it then carries.
+func (r *Replica) Early(to uint64, req raft.AppendEntriesRequest) uint64 {
+	r.early(serverID(to), &req)
+	return req.LeaderCommitIndex
+}

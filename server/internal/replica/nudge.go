@@ -13,28 +13,32 @@ type position struct{ index, term uint64 }
 // nudger tells one follower at once how far the leader has committed. raft itself says it with the next entry or some
 // milliseconds later; until then the follower, whose clients wait for its own apply, has nothing to tell them. It is the
 // message raft would send anyway, without entries, and its answer is ignored. Only the newest position matters, and it goes
-// out when the follower has stored that entry: before, it would be refused.
+// out when the follower has stored that entry: before, it would be refused. A follower that was told with the entry itself
+// (see early) needs none.
 type nudger struct {
 	peer   Peer
 	newest atomic.Pointer[position]
-	stored atomic.Uint64
+	stored atomic.Uint64 // up to this entry
+	told   atomic.Uint64 // and knows that those up to this one are committed
 	wake   chan struct{}
 }
 
 // reached tells whether there is something to say and the follower is ready for it.
 func (n *nudger) reached() (p *position, ok bool) {
 	p = n.newest.Load()
-	return p, p != nil && n.stored.Load() >= p.index
+	return p, p != nil && n.stored.Load() >= p.index && n.told.Load() < p.index
 }
 
-// stored is called by the transport when a follower has answered that it stored entries up to index.
-func (r *Replica) stored(id raft.ServerID, index uint64) {
+// stored is called by the transport when a follower has answered that it stored the entries of a request.
+func (r *Replica) stored(id raft.ServerID, req *raft.AppendEntriesRequest) {
 	m := r.members.Load()
 	if m == nil {
 		return
 	}
 	if o := m.others[memberID(id)]; o != nil {
-		o.nudger.stored.Store(index)
+		last := req.Entries[len(req.Entries)-1].Index
+		o.nudger.told.Store(min(req.LeaderCommitIndex, last))
+		o.nudger.stored.Store(last)
 		if _, ok := o.nudger.reached(); ok {
 			signal(o.nudger.wake)
 		}

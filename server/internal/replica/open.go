@@ -295,7 +295,7 @@ func (r *Replica) makeTransport(lines raftLines) {
 		}
 		serveRaft(ctx, c, from)
 	}
-	r.transport = network{raft.NewNetworkTransport(s, 4, raftTimeout, lines), r.stored}
+	r.transport = network{raft.NewNetworkTransport(s, 4, raftTimeout, lines), r.early, r.stored}
 }
 
 // join reads from raft who belongs to the ensemble, and prepares what each of the others needs. A store of a single

@@ -13,15 +13,17 @@ import (
 // It also tells which entries a follower has stored.
 type network struct {
 	*raft.NetworkTransport
-	stored func(id raft.ServerID, index uint64)
+	early  func(id raft.ServerID, req *raft.AppendEntriesRequest)
+	stored func(id raft.ServerID, req *raft.AppendEntriesRequest)
 }
 
 // AppendEntries sends one request and waits for the answer.
 func (n network) AppendEntries(id raft.ServerID, addr raft.ServerAddress, req *raft.AppendEntriesRequest,
 	resp *raft.AppendEntriesResponse) error {
+	n.early(id, req)
 	err := n.NetworkTransport.AppendEntries(id, addr, req, resp)
-	if k := len(req.Entries); err == nil && resp.Success && k > 0 {
-		n.stored(id, req.Entries[k-1].Index)
+	if err == nil && resp.Success && len(req.Entries) > 0 {
+		n.stored(id, req)
 	}
 	return err
 }
@@ -33,7 +35,8 @@ func (n network) AppendEntriesPipeline(id raft.ServerID, addr raft.ServerAddress
 		return nil, err
 	}
 	p := &pipeline{AppendPipeline: inner, answers: make(chan raft.AppendFuture), closed: make(chan struct{}),
-		stored: func(index uint64) { n.stored(id, index) }}
+		early:  func(req *raft.AppendEntriesRequest) { n.early(id, req) },
+		stored: func(req *raft.AppendEntriesRequest) { n.stored(id, req) }}
 	p.loop.Go(p.drain)
 	return p, nil
 }
@@ -42,7 +45,8 @@ func (n network) AppendEntriesPipeline(id raft.ServerID, addr raft.ServerAddress
 // requests then, and throws later answers away, so that nobody waits for a reader who has left.
 type pipeline struct {
 	raft.AppendPipeline
-	stored  func(index uint64)
+	early   func(*raft.AppendEntriesRequest)
+	stored  func(*raft.AppendEntriesRequest)
 	answers chan raft.AppendFuture
 	failed  atomic.Bool
 	closed  chan struct{}
@@ -55,6 +59,7 @@ func (p *pipeline) AppendEntries(req *raft.AppendEntriesRequest, resp *raft.Appe
 	if p.failed.Load() {
 		return nil, raft.ErrPipelineShutdown
 	}
+	p.early(req)
 	return p.AppendPipeline.AppendEntries(req, resp)
 }
 
@@ -79,8 +84,8 @@ func (p *pipeline) drain() {
 			// Nobody may be sending when the reader learns of the failure and leaves.
 			if f.Error() != nil || !f.Response().Success {
 				p.failed.Store(true)
-			} else if es := f.Request().Entries; len(es) > 0 {
-				p.stored(es[len(es)-1].Index)
+			} else if req := f.Request(); len(req.Entries) > 0 {
+				p.stored(req)
 			}
 			select {
 			case p.answers <- f:
