@@ -73,6 +73,9 @@ func TestDamage_IsNamedAndRefusedOrHarmless(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	found, harmless := 0, 0
 	for name, text := range contents(t, dir) {
+		if len(text) == 0 {
+			continue // the lock
+		}
 		for range 12 {
 			copied := t.TempDir()
 			if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {
