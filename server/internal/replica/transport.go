@@ -70,3 +70,28 @@ func (s *streams) Dial(addr raft.ServerAddress, timeout time.Duration) (net.Conn
 	plain, _ := unmark(addr)
 	return s.port.dial(ctx, plain, id, forRaft)
 }
+
+// network is raft's transport. It tells followers early what is committed, and notes what they have stored. Each request
+// waits for the answer to the one before: what comes meanwhile goes along with the next. raft's pipeline only moves that
+// waiting to more goroutines, and one whose follower refuses entries can block its sender for ever in v1.8.0.
+type network struct {
+	*raft.NetworkTransport
+	early  func(to raft.ServerID, req *raft.AppendEntriesRequest)
+	stored func(by raft.ServerID, req *raft.AppendEntriesRequest)
+}
+
+// AppendEntries sends one request and waits for the answer.
+func (n network) AppendEntries(id raft.ServerID, addr raft.ServerAddress, req *raft.AppendEntriesRequest,
+	resp *raft.AppendEntriesResponse) error {
+	n.early(id, req)
+	err := n.NetworkTransport.AppendEntries(id, addr, req, resp)
+	if err == nil && resp.Success && len(req.Entries) > 0 {
+		n.stored(id, req)
+	}
+	return err
+}
+
+// AppendEntriesPipeline tells raft to do without.
+func (network) AppendEntriesPipeline(raft.ServerID, raft.ServerAddress) (raft.AppendPipeline, error) {
+	return nil, raft.ErrPipelineReplicationNotSupported
+}
