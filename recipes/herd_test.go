@@ -40,6 +40,7 @@ const queue = 10
 // The wake-ups count every watch event that is sent. The one who leaves gets one too, for its own node, which it watched.
 var budgets = []budget{
 	{"take and release a lock that is free", cost{2, 2, 1}, (*herd).uncontended},
+	{"release a lock and take it again, in one flight (Relock)", cost{2, 2, 1}, (*herd).relock},
 	{"come to wait for a lock", cost{3, 1, 0}, (*herd).arrive},
 	{"release a lock for which one waits, until that one holds", cost{0, 1, 2}, (*herd).handOverToSecond},
 	{"release a lock for which ten wait, until the next one holds", cost{1, 1, 2}, (*herd).handOver},
@@ -97,8 +98,9 @@ the real server, fails when one is above its bound, and writes this page with ` 
 %s
 Reads and writes are requests of all who take part, pings aside. A wake-up is a watch event that a server sends; the one
 who leaves gets one as well, for its own node. A free lock takes one round trip, for the create and the list in one flight;
-the watch on its own node is set behind that, and nobody waits for it. Releasing it is a second. Who was second in line from
-the beginning need not read when the first has gone; whoever had more ahead reads the list once.
+the watch on its own node is set behind that, and nobody waits for it. Releasing it is a second, unless that goes with the
+create and the list of the next turn (Relock). Who was second in line from the beginning need not read when the first has
+gone; whoever had more ahead reads the list once.
 
 A transaction counts as one write. Of a semaphore the first in the queue alone watches the leases; when it has been
 served, the next one takes its place, which is the rest of what a permit costs. When the leader changes, the next in line
@@ -220,6 +222,16 @@ func (h *herd) uncontended() cost {
 		held, err := mutex(within(h.t, soon), c)
 		h.must(err)
 		h.must(held.Unlock(within(h.t, soon)))
+	})
+}
+
+func (h *herd) relock() cost {
+	c := h.dial()
+	held, err := lock.New(c, "/locks/x").Lock(within(h.t, soon))
+	h.must(err)
+	return h.measure(1, func() {
+		_, err := lock.New(c, "/locks/x").Relock(within(h.t, soon), held)
+		h.must(err)
 	})
 }
 
