@@ -91,9 +91,16 @@ func (p *contender) await(word string) error {
 	return fmt.Errorf("%s ended", p.name)
 }
 
-// rate is how many turns a second so many contenders take; a %d in the path makes a lock for each.
-func (p *contender) rate(addrs, path string, contenders int, lasts time.Duration) (float64, error) {
-	if _, err := fmt.Fprintln(p.orders, "bench", addrs, path, contenders, lasts.Milliseconds()); err != nil {
+// rate is how many turns a second the contenders of a case take.
+func (p *contender) rate(addrs, path string, l lockCase, lasts time.Duration) (float64, error) {
+	order := "bench"
+	if l.relock && p.name == docent {
+		order = "relock"
+	}
+	if l.own {
+		path += "-%d" // a lock for each
+	}
+	if _, err := fmt.Fprintln(p.orders, order, addrs, path, l.contenders, lasts.Milliseconds()); err != nil {
 		return 0, err
 	}
 	if err := p.await("done"); err != nil {
@@ -116,14 +123,17 @@ type lockCase struct {
 	row, what  string
 	contenders int
 	own        bool
+	relock     bool // docent's send a release and the next acquire in one flight; no other library does
 	ratio      float64
 }
 
 func lockRows() []lockCase {
 	return []lockCase{
-		{"lock-1", "lock: 1 client", 1, true, 1.3},
-		{"lock-50-own", "locks: 50 clients, own locks", 50, true, 2.5},
-		{"lock-50-one", "lock: 50 clients, one lock", 50, false, 1.7},
+		{"lock-1", "lock: 1 client", 1, true, false, 1.3},
+		{"lock-1-again", "lock: 1 client, each release with the next acquire (Relock)", 1, true, true, 2},
+		{"lock-50-own", "locks: 50 clients, own locks", 50, true, false, 2.5},
+		{"lock-50-one", "lock: 50 clients, one lock", 50, false, false, 1.7},
+		{"lock-50-one-again", "lock: 50 clients, one lock, each release with the next acquire (Relock)", 50, false, true, 1.7},
 	}
 }
 
@@ -157,7 +167,7 @@ func (c *campaign) locks(cases []lockCase) error {
 		}
 		defer p.close()
 		programs = append(programs, p)
-		if _, err := p.rate(all[p.system].addrs(), "/warm-"+name, 10, c.lasting(5*time.Second)); err != nil {
+		if _, err := p.rate(all[p.system].addrs(), "/warm-"+name, lockCase{contenders: 10}, c.lasting(5*time.Second)); err != nil {
 			return err
 		}
 	}
@@ -166,11 +176,8 @@ func (c *campaign) locks(cases []lockCase) error {
 			for i := range programs {
 				p := programs[(i+round)%len(programs)]
 				path := fmt.Sprintf("/locks-%s-%s-%d", p.name, l.row, round)
-				if l.own {
-					path += "-%d"
-				}
 				if err := c.once(l.row, p.name, round, func() (sample, error) {
-					rate, err := p.rate(all[p.system].addrs(), path, l.contenders, c.lasting(4*time.Second))
+					rate, err := p.rate(all[p.system].addrs(), path, l, c.lasting(4*time.Second))
 					return sample{Value: rate}, err
 				}); err != nil {
 					return err
