@@ -22,7 +22,8 @@
 //	    A holder whom somebody breaks, or whose session somebody ends by force, learns of it afterwards.
 //	L2  Tokens grow from holder to holder, whatever the clocks do, and also when the directory is made anew.
 //	L3  Who gives up leaves nothing behind. A deletion that cannot be confirmed goes on in the background.
-//	L4  Whoever came first goes first; a release wakes one waiter. Taking a free lock costs one round trip.
+//	L4  Whoever came first goes first; a release wakes one waiter. Taking a free lock costs one round trip,
+//	    releasing it another; [Mutex.Relock] does both in one.
 //	L5  A Held never comes back to life, and what it lost is never mistaken for the next one's: every Lock makes a
 //	    contender of its own.
 //	L6  Readers share; a writer shares with nobody. A downgrade lets no writer in between.

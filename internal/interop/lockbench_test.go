@@ -26,8 +26,9 @@ type way struct {
 
 // BenchmarkLocks compares the locks of docent, Curator and go-zookeeper on one docent server, which syncs to disk. Each
 // round measures all of them, one after the other; the table shows medians, and the least and largest in brackets. The
-// rounds before, which do not count, are for the Java virtual machine. It fails if a median of docent's is not ahead. Run
-// it by `make bench-locks`.
+// rounds before, which do not count, are for the Java virtual machine. It fails if who relocks is not ahead of both others
+// in the medians: that is what docent has for turn after turn, and one sync less for each is no matter of chance. Lock and
+// Unlock take the same syncs as the others do, and are printed beside. Run it by `make bench-locks`.
 func BenchmarkLocks(b *testing.B) {
 	addr := peers.Standalone(b, peers.Build(b, "./cmd/docent")).Addr
 	ours := docentContender(b)
@@ -48,7 +49,7 @@ func BenchmarkLocks(b *testing.B) {
 		got := make([][]float64, len(ways))
 		for round := -2; round < benchRounds; round++ {
 			for i := range ways {
-				i = (i + round + 2) % len(ways) // nobody always comes behind the same
+				i = (i + round + 2) % len(ways) // nobody is always the first
 				rate := ways[i].rate(b, addr, fmt.Sprintf("/bench/%d-%d", c.contenders, i), c.contenders)
 				if round >= 0 {
 					got[i] = append(got[i], rate)
@@ -65,7 +66,7 @@ func BenchmarkLocks(b *testing.B) {
 			for j, peer := range ways[peersFrom:] {
 				ratio := median(got[i]) / median(got[peersFrom+j])
 				fmt.Fprintf(table, " %s: %.2f× |", peer.name, ratio)
-				if ratio <= 1 {
+				if ratio <= 1 && w.order == "relock" {
 					b.Errorf("%s: %s is not ahead of %s: %.2f×", c.name, w.name, peer.name, ratio)
 				}
 			}
