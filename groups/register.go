@@ -71,6 +71,13 @@ func (in Instance) clone() Instance {
 	return in
 }
 
+// Check tells why Register would refuse the instance, without any I/O; nil if it would not. An empty ID is none of the
+// reasons: Register makes one.
+func (in Instance) Check() error {
+	in.complete("anybody")
+	return in.check()
+}
+
 func (in *Instance) check() error {
 	errs := []error{checkID("the name of a service", in.Service), checkID("the ID of an instance", in.ID)}
 	if in.Host == "" {
