@@ -18,6 +18,9 @@ func barrierVerb(e env) *cobra.Command {
 		barrierRunVerb(e), barrierEnterVerb(e), barrierHoldVerb(e), barrierLeaveVerb(e), barrierReportVerb(e))
 }
 
+// mostMembers is how many package barrier takes at most.
+const mostMembers = 5000
+
 // generation is what became of one use of a barrier.
 type generation struct {
 	Generation int      `json:"generation"`

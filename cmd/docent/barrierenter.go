@@ -59,8 +59,8 @@ the barrier is full or running.`,
 		if err = errors.Join(err, out.check(), wait.check()); err != nil {
 			return err
 		}
-		if *count < 1 {
-			return usagef("--count %d: want 1 or more", *count)
+		if *count < 1 || *count > mostMembers {
+			return usagef("--count %d: want 1 to %d", *count, mostMembers)
 		}
 		if wait.tries() {
 			return usagef("--wait 0: the others will not be there at once; want a time")

@@ -36,8 +36,8 @@ DOCENT_GENERATION, the number of the barrier's use, in its environment.`,
 		switch {
 		case err != nil:
 			return err
-		case *count < 1:
-			return usagef("--count %d: want 1 or more", *count)
+		case *count < 1 || *count > mostMembers:
+			return usagef("--count %d: want 1 to %d", *count, mostMembers)
 		case w.wait.tries():
 			return usagef("--wait 0: the others will not be there at once; want a time")
 		}
@@ -77,7 +77,11 @@ func entered(ctx context.Context, c *client.Client, path string, m *barrier.Memb
 
 // leave waits until all have left, or a signal asks us to end: the member has left then all the same.
 func leave(m *barrier.Member) error {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	signals := []os.Signal{syscall.SIGTERM}
+	if !signal.Ignored(os.Interrupt) { // as it is of what runs in a script's background
+		signals = append(signals, os.Interrupt)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), signals...)
 	defer stop()
 	_, err := m.Leave(ctx)
 	if errors.Is(err, barrier.ErrReportGone) || ctx.Err() != nil {

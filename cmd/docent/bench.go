@@ -48,7 +48,7 @@ func benchVerb(e env) *cobra.Command {
 	fs.BoolVar(&out.json, "json", false, "print JSON")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := o.complete(r); err != nil {
-			return usageError(err)
+			return usageError(byBenchFlag(err))
 		}
 		// A client finds out what is wrong with servers, names, certificates or rights, and tells by the exit code.
 		c, err := r.dial(cmd.Context())
@@ -68,6 +68,18 @@ func benchVerb(e env) *cobra.Command {
 		return err
 	}
 	return cmd
+}
+
+// byBenchFlag names the flags in what is wrong with a configuration.
+func byBenchFlag(err error) error {
+	for field, flag := range map[string]string{
+		"nodes:": "--nodes:", "size:": "--size:", "Zipf exponent:": "--zipf:", "rate:": "--rate:", "durations:": "--warm-up and --time:", "time line ": "--timeline: ",
+	} {
+		if rest, ok := strings.CutPrefix(err.Error(), field); ok {
+			return &refusal{err, flag + rest}
+		}
+	}
+	return err
 }
 
 // complete reads what the flags say, and checks it as a whole.

@@ -41,7 +41,7 @@ func TestBench_BadFlags(t *testing.T) {
 		{[]string{"--mix", "101"}, "101 percent"},
 		{[]string{"--mix", "got"}, `"got"`},
 		{[]string{"--idle", "5"}, "SESSIONS,WATCHES"},
-		{[]string{"--time", "0s"}, "durations"},
+		{[]string{"--time", "0s"}, "--time"},
 		{[]string{"--rate", "-1"}, "rate"},
 		{[]string{"--nodes", "0"}, "nodes"},
 		{[]string{"now"}, `"now"`},

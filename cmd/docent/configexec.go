@@ -62,6 +62,7 @@ server can be reached nothing changes. Ends with the command's exit code.`,
 		x.argv = args[1:]
 		x.signals = make(chan os.Signal, 64)
 		child.Notify(x.signals)
+		child.Deliver(x.signal)
 		return r.meet(context.WithoutCancel(cmd.Context()), func(ctx context.Context, c *client.Client) error { return x.run(ctx, c, nodePath(args[0])) })
 	}
 	return cmd

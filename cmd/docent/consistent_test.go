@@ -118,6 +118,8 @@ func TestUsage_NamesWhatIsWrong(t *testing.T) {
 		line, want, not string
 	}{
 		{"lok", "did you mean lock", ""},
+		{"foo", `unknown verb "foo"; docent help`, ""},
+		{"delete /", "/ cannot be deleted", ""},
 		{"get --timeout -1s /a", "want a time, or 0 for no limit", ""},
 		{"get --timeout soon /a", `"soon"`, ""},
 		{"get --dsn http://x /a", "--dsn: does not begin with zk://", "DOCENT_DSN"},

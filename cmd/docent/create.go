@@ -66,6 +66,9 @@ has to stay: until a signal, or until the session ends (exit code 76).`,
 				return err
 			}
 			made, err := s.Create(ctx, path, data, options...)
+			if errors.Is(err, client.ErrNoNode) { // which the node to be made may well be
+				return &refusal{err, printable(path) + ": its parent does not exist; --parents makes it"}
+			}
 			if err != nil {
 				return err
 			}

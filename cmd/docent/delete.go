@@ -42,7 +42,7 @@ done again. With --recursive, --timeout is for each answer.`,
 		switch {
 		case *recursive && *version != -1:
 			return usagef("--recursive and --version exclude each other")
-		case *recursive && path == "/":
+		case path == "/":
 			return usagef("/ cannot be deleted; name what is below it")
 		}
 		if err := out.check(); err != nil {

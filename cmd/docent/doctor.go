@@ -23,7 +23,7 @@ func doctorVerb(e env) *cobra.Command {
             number, or that other libraries do not see; what is no place
   parent    stays although it is empty, or is no container (with --admin)
   oversize, crowd, counter: too much data, too many children, numbers run out
-  shadow    what looks like the state of jobs: docs/where-state-belongs.md
+  shadow, churn: state of jobs, and queues of them: docs/where-state-belongs.md
   unreadable: nothing is known of what is below, for an ACL forbids it`,
 		Example: "  docent doctor --admin c1:8080 /proj",
 		Args:    optionalPath,
@@ -149,11 +149,12 @@ type limits struct {
 	children int           // bytes of a list of children
 	number   int32         // of sequential nodes
 	idle     time.Duration // since a directory ran empty
+	churn    int64         // children that have come and gone, if they did so more than once a minute
 	each     int           // findings of a kind that are told
 }
 
 func (l limits) withDefaults() limits {
-	def := limits{value: 64 << 10, children: 512 << 10, number: 1<<31 - 1<<27, idle: 10 * time.Minute, each: 100}
+	def := limits{value: 64 << 10, children: 512 << 10, number: 1<<31 - 1<<27, idle: 10 * time.Minute, churn: 10_000, each: 100}
 	if l.value == 0 {
 		l.value = def.value
 	}
@@ -165,6 +166,9 @@ func (l limits) withDefaults() limits {
 	}
 	if l.idle == 0 {
 		l.idle = def.idle
+	}
+	if l.churn == 0 {
+		l.churn = def.churn
 	}
 	if l.each == 0 {
 		l.each = def.each

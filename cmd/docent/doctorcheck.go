@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"math"
 	"regexp"
 	"slices"
@@ -67,6 +68,22 @@ func (d *doctor) checkNames(path string, names []string) {
 	if size > d.children {
 		d.find(findCrowd, path, "the list of its %s children takes %s bytes: many clients take no answer of more than 1 MiB", thousands(int64(len(names))), thousands(int64(size)))
 	}
+}
+
+// checkChurn looks for nodes that carry work: many were created and deleted, and few are there. Locks do so by their nature,
+// and what has nodes below it may hold locks; so only leaves with data count. Which session it was is known of ephemerals.
+func (d *doctor) checkChurn(fo *folder) {
+	gone := int64(nextNumber(fo.stat)) - int64(fo.stat.NumChildren)
+	minutes := max(d.now.Sub(time.UnixMilli(fo.stat.Ctime)).Minutes(), 1)
+	if fo.leaves == 0 || gone < d.churn || gone < 100*int64(fo.stat.NumChildren) || float64(gone) < minutes {
+		return
+	}
+	by := ""
+	if fo.owners == 1 {
+		by = fmt.Sprintf(", of session %v alone", fo.owner)
+	}
+	d.find(findChurn, fo.path, "%s nodes were created and deleted in it, %s a minute, and %d are there%s: what passes through belongs into a database",
+		thousands(gone), thousands(int64(float64(gone)/minutes)), fo.stat.NumChildren, by)
 }
 
 // checkLine looks at the contenders of a line, which are in order.

@@ -26,12 +26,13 @@ const (
 	findCrowd      = "crowd"
 	findCounter    = "counter"
 	findShadow     = "shadow"
+	findChurn      = "churn"
 	findUnreadable = "unreadable"
 )
 
 // findings lists the kinds, the worst first.
 func findings() []string {
-	return []string{findCycle, findOrphan, findTie, findMixed, findStranger, findRepeat, findCounter, findOversize, findCrowd, findShadow, findParent, findUnreadable}
+	return []string{findCycle, findOrphan, findTie, findMixed, findStranger, findRepeat, findCounter, findOversize, findCrowd, findShadow, findChurn, findParent, findUnreadable}
 }
 
 // finding is one thing a doctor found.
@@ -72,6 +73,9 @@ type folder struct {
 	state      []string // the first few leaves with data that stay
 	stays      int      // how many those are
 	queued     int
+	leaves     int // that hold data
+	owner      sessionID
+	owners     int // how many changes of owner there are from one ephemeral to the next
 }
 
 // spot is a place in a line, and whose it is.
@@ -199,9 +203,16 @@ func (fo *folder) add(name string, st client.Stat) {
 	if fo.odd++; len(fo.strangers) < few {
 		fo.strangers = append(fo.strangers, name)
 	}
+	if st.NumChildren == 0 && st.DataLength > 0 {
+		fo.leaves++
+	}
 	switch {
 	case st.EphemeralOwner != 0:
 		fo.ephemerals++
+		if owner := sessionID(st.EphemeralOwner); owner != fo.owner {
+			fo.owner = owner
+			fo.owners++
+		}
 	case queueName.MatchString(name):
 		fo.queued++
 	case st.NumChildren == 0 && st.DataLength > 32 && name != "ready": // counters, permits and addresses are shorter
@@ -223,6 +234,7 @@ func (d *doctor) close(fo *folder) {
 	if fo.ephemerals > 0 && fo.stays > 0 {
 		d.find(findShadow, fo.path, "%d nodes with data stay beside %d that go with their processes, such as %s: nobody removes them", fo.stays, fo.ephemerals, fo.state[0])
 	}
+	d.checkChurn(fo)
 	if fo.queued > 0 {
 		d.find(findShadow, fo.path, "%d entries of a queue: work to be done belongs into a database (docs/why-no-queue.md)", fo.queued)
 	}

@@ -50,7 +50,7 @@ func usagef(format string, args ...any) error { return usageError(fmt.Errorf(for
 // report prints an error of a verb in one line, and returns the exit code.
 func report(w io.Writer, cmd *cobra.Command, err error) int {
 	if e := (*exit)(nil); err != nil && (!errors.As(err, &e) || e.err != nil) {
-		fmt.Fprintf(w, "%s: %v\n", cmd.CommandPath(), printable(oneLine(worded(err))))
+		fmt.Fprintf(w, "%s: %v\n", cmd.CommandPath(), printable(shortened(oneLine(worded(err)))))
 	}
 	return exitCode(err)
 }
@@ -65,6 +65,8 @@ func exitCode(err error) int {
 		return e.code
 	case errors.Is(err, client.ErrNoAuth), errors.Is(err, client.ErrAuthFailed):
 		return exitDenied
+	case errors.Is(err, client.ErrBadArguments): // as a name that no node can have
+		return exitUsage
 	}
 	return exitError
 }
@@ -72,6 +74,15 @@ func exitCode(err error) int {
 // oneLine joins the lines of a joined error. What was said before is not said again: a full disk fails more than one write.
 func oneLine(err error) string {
 	return strings.Join(slices.Compact(strings.Split(strings.TrimSpace(err.Error()), "\n")), "; ")
+}
+
+// shortened leaves out the middle of what nobody would read: a path or a value of somebody else's may be of any length.
+func shortened(s string) string {
+	const begin, end = 1500, 500
+	if len(s) <= begin+end {
+		return s
+	}
+	return strings.ToValidUTF8(s[:begin], "") + " [...] " + strings.ToValidUTF8(s[len(s)-end:], "")
 }
 
 // noArgs and exactArgs check the number of arguments behind the flags.
@@ -131,6 +142,7 @@ func needVerb(cmd *cobra.Command, args []string) error {
 		}
 		return usagef("%q: want %s", args[0], want)
 	}
+	cmd.SuggestionsMinimumDistance = min(max(len(args[0])/2, 1), 2) // of short words nearly all are near
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 		return usagef("unknown verb %q; did you mean %s? docent help lists all", args[0], strings.Join(near, " or "))
 	}

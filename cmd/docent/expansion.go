@@ -42,15 +42,3 @@ func isShell(argv []string) bool {
 	shells := []string{"sh", "bash", "dash", "ash", "ksh", "zsh", "ssh", "eval"}
 	return slices.ContainsFunc(argv, func(arg string) bool { return slices.Contains(shells, path.Base(arg)) })
 }
-
-// checkPath refuses a path with an empty name, as jobs/$JOB/step has when JOB is not set.
-func checkPath(arg string) error {
-	trimmed := strings.TrimPrefix(arg, "/")
-	switch {
-	case trimmed == "":
-		return usagef("path %q: want the name of a node", arg)
-	case slices.Contains(strings.Split(trimmed, "/"), ""):
-		return usagef("path %q has an empty name: is a variable in it not set?", arg)
-	}
-	return nil
-}

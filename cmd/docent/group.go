@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -73,9 +72,6 @@ when it was interrupted.`,
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := errors.Join(out.check(), wait.check()); err != nil {
 			return err
-		}
-		if strings.Contains(*name, "/") || *name == "." || *name == ".." {
-			return usagef("--member %q: want the name of a node, which is its ID in the group", *name)
 		}
 		var self json.RawMessage
 		if len(args) > 1 {

@@ -129,7 +129,7 @@ func (k *keeper) look() time.Duration {
 		case lost:
 			k.stop(k.why())
 		case k.w.onLost == onLostTerm && left <= k.grace:
-			k.stop(fmt.Errorf("no answer from a server: %w in %v", client.ErrSessionDeadline, left.Round(time.Millisecond)))
+			k.stop(&refusal{client.ErrSessionDeadline, fmt.Sprintf("no server answers, and the session's deadline is %v away", left.Round(time.Millisecond))})
 		case k.w.onLost == onLostTerm:
 			left -= k.grace
 		}

@@ -78,6 +78,10 @@ func looker(cmd *cobra.Command, e env, run func(ctx context.Context, l *looking,
 		if err != nil {
 			return err
 		}
+		ask, err := admins(r, cfg)
+		if err != nil {
+			return err
+		}
 		ctx, cancel := timeout.bound(cmd.Context())
 		defer cancel()
 		c, err := r.dialConfig(ctx, cfg)
@@ -85,7 +89,7 @@ func looker(cmd *cobra.Command, e env, run func(ctx context.Context, l *looking,
 			return err
 		}
 		defer c.Close()
-		l := &looking{e: e, out: out, f: forest{c}, ask: admins(r, cfg), chroot: strings.TrimSuffix(zpath.Join("", cfg.Chroot), "/")}
+		l := &looking{e: e, out: out, f: forest{c}, ask: ask, chroot: strings.TrimSuffix(zpath.Join("", cfg.Chroot), "/")}
 		if err := l.f.catchUp(ctx); err != nil {
 			return err
 		}
@@ -96,11 +100,7 @@ func looker(cmd *cobra.Command, e env, run func(ctx context.Context, l *looking,
 
 // meet adds to sights what servers tell of the sessions.
 func (l *looking) meet(ctx context.Context, sights ...*sight) {
-	own := sessionID(0)
-	if s, err := l.f.c.Session(ctx); err == nil {
-		own = sessionID(s.ID())
-	}
-	contacts := l.ask.contacts(ctx, own, time.Now())
+	contacts := l.ask.contacts(ctx, ownSession(ctx, l.f.c), time.Now())
 	for _, x := range sights {
 		x.meet(contacts)
 	}

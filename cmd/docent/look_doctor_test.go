@@ -225,6 +225,51 @@ func TestDoctor_RanEmpty(t *testing.T) {
 	w.finds("/") // ten minutes have not passed
 }
 
+// Nodes that come and go by the thousand are work that passes through; not so those of locks, however hot, of groups, and of
+// a directory that took years for as many.
+func TestDoctor_Churn(t *testing.T) {
+	w := newLookout(t)
+	pass := func(dir string, made func(path string)) {
+		for i := range 300 {
+			path := fmt.Sprint(dir, "/", i)
+			made(path)
+			if err := w.c.Delete(t.Context(), path, -1); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	pass("/requests", func(path string) { w.node(w.c, path, "do this") })
+	w.node(w.c, "/requests/left", "do that")
+	pass("/mine", func(path string) { w.ephemeral(w.c, path, "x") })
+	w.ephemeral(w.c, "/mine/left", "x")
+	pass("/locks", func(path string) { w.node(w.c, path, "") })
+	w.ephemeral(w.c, "/locks/hot/"+guid1+"lock-0000000300", "x")
+	w.node(w.c, "/locks/cold", "")
+	pass("/group", func(path string) { w.ephemeral(w.c, path, "x") })
+	for i := range 5 { // whose members were all replaced sixty times
+		w.ephemeral(w.c, fmt.Sprint("/group/m", i), "x")
+	}
+	examined := func(later time.Duration, churn int64) (found []finding) {
+		t.Helper()
+		d := newDoctor(limits{churn: churn}, nil)
+		d.now = d.now.Add(later)
+		if err := d.examine(t.Context(), forest{w.c}, "/", nil); err != nil {
+			t.Fatal(err)
+		}
+		return d.found[findChurn]
+	}
+	found := examined(0, 200)
+	if len(found) != 2 || found[0].Path != "/requests" && found[1].Path != "/requests" || !strings.Contains(found[0].What+found[1].What, "of session 0x") {
+		t.Errorf("it finds %v", found)
+	}
+	if found := examined(0, 0); found != nil {
+		t.Errorf("of a few hundred it finds %v", found)
+	}
+	if found := examined(24*time.Hour, 200); found != nil {
+		t.Errorf("of a few hundred in a day it finds %v", found)
+	}
+}
+
 func TestDoctor_Numbers(t *testing.T) {
 	for _, x := range []struct {
 		st   client.Stat

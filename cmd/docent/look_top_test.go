@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"sync"
@@ -236,6 +237,31 @@ func TestTop_Fails(t *testing.T) {
 		_, after, ok := strings.Cut(s.all(), screenClose)
 		return ok && strings.Contains(after, "docent top: ") && strings.Contains(after, "/nowhere")
 	})
+}
+
+// A terminal that can do nothing but show text is sent nothing else.
+func TestTop_Dumb(t *testing.T) {
+	w := newLookout(t)
+	if _, err := lock.New(w.as("job-a"), "/b").Lock(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for verb, input := range map[string]string{"top": "", "shell": "ls /nosuch\nls /\nexit\n"} {
+		ours, tty, err := pty.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ours.WriteString(input); err != nil {
+			t.Fatal(err)
+		}
+		vars := map[string]string{"TERM": "dumb", "DOCENT_DSN": w.srv.DSN()}
+		code := run(t.Context(), env{args: []string{verb}, stdin: tty, stdout: tty, stderr: tty, getenv: func(name string) string { return vars[name] }})
+		tty.Close()
+		text, _ := io.ReadAll(ours) // ends with an error when nobody has the other end
+		ours.Close()
+		if want := map[string]int{"top": 0, "shell": 1}[verb]; code != want || bytes.Contains(text, []byte("\x1b")) || !bytes.Contains(text, []byte("b")) {
+			t.Errorf("%s: exit code %d, %q", verb, code, text)
+		}
+	}
 }
 
 func TestTop_Pipe(t *testing.T) {

@@ -51,10 +51,12 @@ func untilTold() context.Context {
 
 // run carries out one command line, and returns the exit code.
 func run(ctx context.Context, e env) int {
+	out := &noticed{Writer: e.stdout}
+	e.stdout = out
 	root := newRoot(e)
 	root.SetArgs(e.args)
 	cmd, err := root.ExecuteContextC(ctx)
-	return report(e.stderr, cmd, err)
+	return report(e.stderr, cmd, out.failed(err))
 }
 
 // The groups of verbs, as help shows them.
@@ -82,9 +84,7 @@ own, or a ZooKeeper ensemble that is there already.`,
 		Args:          cobra.ArbitraryArgs,
 		RunE:          needVerb,
 		SilenceErrors: true, // report says them
-
-		SuggestionsMinimumDistance: 2,
-		SilenceUsage:               true,
+		SilenceUsage:  true,
 	}
 	root.SetVersionTemplate("docent {{.Version}}\n")
 	root.SetIn(e.stdin)
@@ -92,6 +92,7 @@ own, or a ZooKeeper ensemble that is there already.`,
 	root.SetErr(e.stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError(err) })
 	root.SetHelpFunc(help)
+	root.PersistentPreRunE = checkNames
 	root.AddGroup(
 		&cobra.Group{ID: groupWrap, Title: "Run a command while holding something:"},
 		&cobra.Group{ID: groupMeet, Title: "Meet, find each other, share settings:"},

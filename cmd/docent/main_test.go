@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
+	"strings"
 	"sync"
+	"syscall"
 	"testing"
 )
 
@@ -19,6 +22,15 @@ func TestMain(m *testing.M) {
 	}
 	if cfg, ok := os.LookupEnv(lifeEnv); ok {
 		os.Exit(lifeMain(cfg))
+	}
+	if len(os.Args) > 1 && !strings.HasPrefix(os.Args[1], "-") {
+		fmt.Fprintln(os.Stderr, "this is a test, and no docent") // whose verb was run within it, and has started itself once more
+		os.Exit(1)
+	}
+	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGHUP} {
+		if signal.Ignored(sig) { // as by nohup: what we start would ignore them as well
+			signal.Notify(make(chan os.Signal, 1), sig)
+		}
 	}
 	code := m.Run()
 	if dir, _ := built(); dir != "" {

@@ -178,6 +178,27 @@ func TestConfig_ExecSignal(t *testing.T) {
 	}
 }
 
+// Started by nohup, docent ignores HUP, and the command that is to be told by HUP is told all the same.
+func TestConfig_ExecSignalNohup(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.must("config", "set", "config/web", "1")
+	cmd := l.command("config", "exec", "config/web", "--signal", "HUP", "--", "sh", "-c",
+		`trap 'echo got $(cat "$DOCENT_CONFIG_FILE")' HUP; echo began; while :; do sleep 0.05; done`)
+	cmd.Path, cmd.Args = "/bin/sh", append([]string{"sh", "-c", `trap '' HUP; exec "$@"`, "sh"}, cmd.Args...)
+	p := run(t, "docent", cmd)
+	l.line(p, "began")
+	p.signal(syscall.SIGHUP) // of the terminal that nohup is about
+	l.must("config", "set", "config/web", "2")
+	if line := l.line(p, "got"); line != "got 2" {
+		t.Errorf("it says %q", line)
+	}
+	p.signal(syscall.SIGTERM)
+	if code := p.exit(); code != 143 {
+		t.Errorf("exit code %d\n%s", code, p.stderr)
+	}
+}
+
 func TestConfig_ExecRestart(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)

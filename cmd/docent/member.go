@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strconv"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -72,10 +73,18 @@ func parseMember(args []string) (m server.Member, err error) {
 	return m, nil
 }
 
+// listPatience bounds what needs no majority and changes nothing; a change takes as long as the members need.
+const listPatience = timeLimit(30 * time.Second)
+
 // member asks for a list or a change, and prints the members then.
 func (o *operator) member(ctx context.Context, verb string, m server.Member, out *output, w io.Writer) error {
 	method, command, body := http.MethodGet, "member", []byte(nil)
-	if verb != "list" {
+	if verb == "list" {
+		var cancel context.CancelFunc
+		limit := listPatience
+		ctx, cancel = limit.bound(ctx)
+		defer cancel()
+	} else {
 		method, command = http.MethodPost, "member/"+verb
 		var err error
 		if body, err = json.Marshal(m); err != nil {

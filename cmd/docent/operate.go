@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -38,6 +40,23 @@ func (o *operator) complete() error {
 	if o.admin == "" {
 		return usagef("--admin is missing: the address for operators of a server")
 	}
+	return errors.Join(checkAdmin(o.admin), checkAuth(o.auth))
+}
+
+// checkAdmin refuses what is no address for operators.
+func checkAdmin(addr string) error {
+	host, port, err := net.SplitHostPort(addr)
+	if n, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil || n == 0 || strings.ContainsAny(host, " /?#@%") {
+		return usagef("--admin %q: want HOST:PORT", addr)
+	}
+	return nil
+}
+
+// checkAuth refuses what no user and password can be read from. The text is not told: it is secret.
+func checkAuth(auth string) error {
+	if auth != "" && !strings.Contains(auth, ":") {
+		return usagef("--auth, or what stands for it: want USER:PASSWORD")
+	}
 	return nil
 }
 
@@ -54,11 +73,26 @@ func (o *operator) request(ctx context.Context, method, command string, query ur
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return nil, &exit{code: exitUnreachable, err: err}
+		return nil, o.unreachable(ctx, err)
 	}
 	if resp.StatusCode == http.StatusOK {
 		return resp, nil
 	}
 	text, err := io.ReadAll(io.LimitReader(resp.Body, 4096))
-	return nil, errors.Join(fmt.Errorf("%s: %s", o.admin, strings.TrimSpace(string(text))), err, resp.Body.Close())
+	err = errors.Join(fmt.Errorf("%s: %s", o.admin, strings.TrimSpace(string(text))), err, resp.Body.Close())
+	if resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden {
+		err = &exit{code: exitDenied, err: err}
+	}
+	return nil, err
+}
+
+// unreachable says why a request got no answer, without the request's own URL. What we were told meanwhile comes first.
+func (o *operator) unreachable(ctx context.Context, err error) error {
+	if told := (*exit)(nil); errors.As(context.Cause(ctx), &told) {
+		return fmt.Errorf("%s: %w", o.admin, told)
+	}
+	if failed := (*url.Error)(nil); errors.As(err, &failed) {
+		err = failed.Err
+	}
+	return &exit{code: exitUnreachable, err: fmt.Errorf("--admin %s: %w", o.admin, err)}
 }

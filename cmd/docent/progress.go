@@ -33,7 +33,7 @@ type progress struct {
 // newProgress begins to count; what says in the plural what is counted.
 func newProgress(e env, what string) *progress {
 	fd, ok := terminal(e.stderr)
-	if !ok {
+	if !ok || e.dumb() {
 		return nil
 	}
 	return startProgress(e.stderr, what, func() int { return columns(fd) }, time.Now)
@@ -102,12 +102,18 @@ func clockTime(d time.Duration) string {
 
 // terminal returns the descriptor of a reader or writer that is a terminal.
 func terminal(f any) (fd int, ok bool) {
+	if n, is := f.(*noticed); is {
+		f = n.Writer
+	}
 	file, ok := f.(*os.File)
 	if !ok || !term.IsTerminal(int(file.Fd())) {
 		return 0, false
 	}
 	return int(file.Fd()), true
 }
+
+// dumb tells whether the terminal knows no way to write over what stands there, as those within editors.
+func (e env) dumb() bool { return e.getenv("TERM") == "dumb" }
 
 // columns returns the width of a terminal, 80 if it does not know.
 func columns(fd int) int {

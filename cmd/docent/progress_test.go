@@ -53,7 +53,7 @@ func TestProgress_Terminal(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer screen.Close()
-	p := newProgress(env{stderr: tty}, "nodes")
+	p := newProgress(env{stderr: tty, getenv: func(string) string { return "xterm" }}, "nodes")
 	if p == nil {
 		t.Fatal("silent on a terminal")
 	}

@@ -94,12 +94,12 @@ func TestRaw_CreateGetSetDelete(t *testing.T) {
 
 	fails(t, dsn, "", 1, "docent get: /b: node does not exist", "get", "/b")
 	fails(t, dsn, "", 1, "docent create: /a: node exists", "create", "/a")
-	fails(t, dsn, "", 1, "/x/y: node does not exist", "create", "/x/y")
+	fails(t, dsn, "", 1, "/x/y: its parent does not exist; --parents makes it", "create", "/x/y")
 	fails(t, dsn, "", 75, "/a: ", "set", "/a", "x", "--version", "9")
 	fails(t, dsn, "", 75, "/a: ", "delete", "/a", "--version", "9")
 	fails(t, dsn, "", 1, "node does not exist", "delete", "/b", "--recursive")
-	fails(t, dsn, "", 1, "", "get", "/a//b")
-	fails(t, dsn, "", 1, "", "get", "/a/../b")
+	fails(t, dsn, "", 64, "has an empty name", "get", "/a//b")
+	fails(t, dsn, "", 64, `has the name ".."`, "get", "/a/../b")
 }
 
 func TestRaw_CommandLines(t *testing.T) {

@@ -24,15 +24,18 @@ import (
 // licence seats, and publishing one after the other into a database that refuses who comes late.
 const arrayJob = `#!/bin/bash
 docent once --key nightly/$NIGHT --ttl 20h --scope array || exit 0
-docent sem --permits 4 --weight ${WEIGHT:-1} --wait ${SEAT_WAIT:-1m} seats/matlab -- \
+docent sem --permits 8 --weight ${WEIGHT:-1} --wait ${SEAT_WAIT:-4h} seats/matlab -- \
    sh -c 'LM_LICENSE_FILE=seat$DOCENT_SLOT.lic exec simulate --task $SLURM_ARRAY_TASK_ID'
 rc=$?
 [ $rc -eq 75 ] && scontrol requeue $SLURM_JOB_ID
 [ $rc -eq 76 ] && exit 99
 [ $rc -eq 0 ] || exit $rc
-docent lock --wait 1m --note "publish $SLURM_ARRAY_TASK_ID" publish -- \
+docent lock --wait 30m --note "publish $SLURM_ARRAY_TASK_ID" publish -- \
    sh -c 'psql -v tok="$DOCENT_TOKEN" -v task="$SLURM_ARRAY_TASK_ID" -v ON_ERROR_STOP=1 -f publish.sql'
 `
+
+// seats is how many licences there are.
+const seats = 8
 
 // What the job calls. simulate says when it begins and ends, and what seats it had; psql is the database's
 // fence_admit: it refuses a token below the highest that it has seen.
@@ -172,7 +175,7 @@ const docentSem = "docent sem"
 // The whole array runs: never more seats out than there are, none twice, all published once and in the order of their
 // tokens. What is submitted a second time in the night does nothing.
 func TestScenarioA_Array(t *testing.T) {
-	const tasks = 24
+	const tasks = 200
 	s := newSite(t, 10*time.Second, newLab(t).addr)
 	var all []*process
 	for i := range tasks {
@@ -182,12 +185,18 @@ func TestScenarioA_Array(t *testing.T) {
 		}
 		all = append(all, s.task(88000, i, more))
 	}
+	limit := time.After(5 * time.Minute) // they all are there at once, on whatever machine this is
 	for _, p := range all {
+		select {
+		case <-p.ended:
+		case <-limit:
+			t.Fatalf("%d of %d simulated, %d published", s.count("journal", "leave"), tasks, s.count("published", ""))
+		}
 		if code := p.exit(); code != 0 {
 			t.Errorf("%s: exit code %d\n%s", p.name, code, p.stderr)
 		}
 	}
-	s.checkSeats(tasks, 4)
+	s.checkSeats(tasks, seats)
 	var published []int
 	last := 0
 	for _, line := range s.lines("published") {
@@ -263,7 +272,7 @@ func TestScenarioA_Failures(t *testing.T) {
 func testNoSeat(t *testing.T) {
 	l := newLab(t)
 	s := newSite(t, 2*time.Second, l.addr)
-	seats, err := lock.NewSemaphore(l.client(), "/proj/climate/seats/matlab", 4).Acquire(l.ctx(), 4)
+	seats, err := lock.NewSemaphore(l.client(), "/proj/climate/seats/matlab", seats).Acquire(l.ctx(), seats)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -274,14 +283,14 @@ func testNoSeat(t *testing.T) {
 	}
 }
 
-// busySite has all four seats taken by a task that goes on, and another that waits.
+// busySite has all seats taken by a task that goes on, and another that waits.
 func busySite(t *testing.T, session time.Duration, servers ...string) (s *site, first, second *process) {
 	t.Helper()
 	s = newSite(t, session, servers...)
 	s.write("long", "")
-	first = s.task(1000, 1, "WEIGHT=4")
+	first = s.task(1000, 1, fmt.Sprint("WEIGHT=", seats))
 	s.await("journal", "enter 1", 1)
-	second = s.task(1000, 2, "WEIGHT=4")
+	second = s.task(1000, 2, fmt.Sprint("WEIGHT=", seats))
 	return s, first, second
 }
 
@@ -344,7 +353,7 @@ func testServerRestarts(t *testing.T) {
 			t.Errorf("%s: exit code %d\n%s", p.name, code, p.stderr)
 		}
 	}
-	s.checkSeats(2, 4)
+	s.checkSeats(2, seats)
 }
 
 // Of a session of 6 s, TERM comes 3 s after the last answered ping, and pings are a second apart.
@@ -417,7 +426,7 @@ func testSuspended(t *testing.T) {
 	for _, pid := range sem {
 		syscall.Kill(pid, syscall.SIGSTOP)
 	}
-	seats, err := lock.NewSemaphore(l.client(), "/proj/climate/seats/matlab", 4).Acquire(l.ctx(), 4)
+	seats, err := lock.NewSemaphore(l.client(), "/proj/climate/seats/matlab", seats).Acquire(l.ctx(), seats)
 	if err != nil {
 		t.Fatal(err)
 	}

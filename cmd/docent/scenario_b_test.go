@@ -157,6 +157,30 @@ func TestScenarioB_Step(t *testing.T) {
 	j.fails(75, "nothing was posted", "rendezvous", "wait", "--wait", "0", "jobs/77/meet")
 }
 
+// A worker too many is told so at once, or with --next works in the barrier's next use.
+func TestScenarioB_LateWorker(t *testing.T) {
+	t.Parallel()
+	j := newJob(t, newLab(t), meetingPrograms)
+	worker := func(name, flags string) *process {
+		return j.start(name, `exec docent barrier run --count 2 --wait 1m `+flags+` b -- bash -c 'echo "$DOCENT_GENERATION $0" >>$SITE/journal
+			while [ ! -e $SITE/go-$DOCENT_GENERATION ]; do sleep 0.02; done' `+name)
+	}
+	all := []*process{worker("1", ""), worker("2", "")}
+	j.eventually(2, "journal", "1 ")
+	j.fails(75, "barrier is running", "barrier", "run", "--count", "2", "b", "--", "true")
+	all = append(all, worker("3", "--next"), worker("4", "--next"))
+	j.put("go-1", "")
+	if late := j.eventually(2, "journal", "2 "); strings.Join(late, ",") != "2 3,2 4" {
+		t.Errorf("of the second use are %q", late)
+	}
+	j.put("go-2", "")
+	for _, p := range all {
+		if code := p.exit(); code != 0 {
+			t.Errorf("%s ends with %d: %s", p.name, code, p.stderr)
+		}
+	}
+}
+
 // Two of those awaited never come: nobody starts alone, everybody is told, and it is known who was there.
 func TestScenarioB_NeverFires(t *testing.T) {
 	t.Parallel()

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/docent-io/docent/internal/testkit"
@@ -29,6 +30,22 @@ while :; do
   sleep 0.1
 done
 `,
+	// The registry of experiments is the file for each, and the highest token that it has seen. All that a launch writes is one
+	// transaction: launched_by_token is set where there was none, by nobody with an older token.
+	"launch": `#!/bin/bash
+echo "decided $1" >>$SITE/journal
+while [ -e $SITE/slow-$1 ]; do sleep 0.02; done
+(
+  flock 9
+  read -r highest <$SITE/fence
+  if [ "$DOCENT_TOKEN" -lt "$highest" ]; then echo "refused $1" >>$SITE/journal; exit 3; fi
+  echo $DOCENT_TOKEN >$SITE/fence
+  if [ -e $SITE/$2.launched ]; then echo "known $1" >>$SITE/journal; exit; fi
+  echo $DOCENT_TOKEN >$SITE/$2.launched
+  echo "launched $1 $2" >>$SITE/journal
+) 9>>$SITE/registry
+while :; do sleep 0.05; done
+`,
 }
 
 func (j job) manager(id, flavor, version, host string) *process {
@@ -48,8 +65,9 @@ func TestScenarioC_Managers(t *testing.T) {
 	}
 	table := j.must("svc", "ls", "appmgr")
 	for _, row := range []string{
-		`FLAVOR +VERSION +ADDRESS +STATUS +LOAD +UP +SESSION +ID`, `slurm +1\.6\.2 +am3\.gw:9930 +up +0\.00 +\d+s +0x[0-9a-f]+ +am3`,
-		`slurm +1\.5\.0 +am1\.gw:9930 +up +0\.00 +\d+s +0x[0-9a-f]+ +am1`, `aws +2\.0\.0 +am7\.gw:9930 +up +0\.00 +\d+s +0x[0-9a-f]+ +am7`,
+		`FLAVOR +VERSION +ADDRESS +STATUS +LOAD +UP +SESSION +ID`, `slurm +1\.6\.2 +am3\.gw:9930 +up +0\.00 +\d+s +0x[0-9a-f]+ \(\d+s ago\) +am3`,
+		`slurm +1\.5\.0 +am1\.gw:9930 +up +0\.00 +\d+s +0x[0-9a-f]+ \(\d+s ago\) +am1`,
+		`aws +2\.0\.0 +am7\.gw:9930 +up +0\.00 +\d+s +0x[0-9a-f]+ \(\d+s ago\) +am7`,
 	} {
 		if !regexp.MustCompile(`(?m)^` + row + `$`).MatchString(table) {
 			t.Errorf("svc ls has no row %s:\n%s", row, table)
@@ -118,6 +136,43 @@ func TestScenarioC_OneWriter(t *testing.T) {
 	second.exit()
 }
 
+// An experiment is not launched twice: the orchestrator that had decided to, and was paused before it could, finds its token
+// refused when it goes on, whether or not its successor has launched the same.
+func TestScenarioC_LaunchedOnce(t *testing.T) {
+	for _, x := range []struct{ successor, want string }{
+		{"exp-1", "launched two exp-1"}, {"exp-2", "launched two exp-2"},
+	} {
+		t.Run(x.successor, func(t *testing.T) {
+			t.Parallel()
+			j := newJob(t, newLab(t), gatewayPrograms)
+			j.put("fence", "0\n")
+			j.put("slow-one", "")
+			first := j.start("o1", `exec docent elect orchestrator -- bash -c 'echo pid $$; exec launch one exp-1'`)
+			pid := started(t, first)
+			j.eventually(1, "journal", "decided one")
+			second := j.start("o2", `exec docent elect orchestrator -- launch two `+x.successor)
+			first.signal(syscall.SIGSTOP) // the machine is paused, with all that runs there
+			syscall.Kill(-pid, syscall.SIGSTOP)
+			j.eventually(1, "journal", x.want)
+			if err := os.Remove(filepath.Join(j.dir, "slow-one")); err != nil {
+				t.Fatal(err)
+			}
+			syscall.Kill(-pid, syscall.SIGCONT) // and the child wakes first
+			j.eventually(1, "journal", "refused one")
+			first.signal(syscall.SIGCONT)
+			if code := first.exit(); code != 76 {
+				t.Errorf("the paused orchestrator ends with %d: %s", code, first.stderr)
+			}
+			if launched := j.has("journal", "launched "); len(launched) != 1 {
+				t.Errorf("launched: %q", launched)
+			}
+			second.alive()
+			second.signal(syscall.SIGTERM)
+			second.exit()
+		})
+	}
+}
+
 // Configuration is fetched at start and followed; of two who change it one is told so; a bad one harms nobody.
 func TestScenarioC_Config(t *testing.T) {
 	t.Parallel()
@@ -145,6 +200,10 @@ func TestScenarioC_Config(t *testing.T) {
 		})
 	}
 	status(1, "1 2 version 2 is not JSON, as it was")
+	if out := j.must("config", "status", "--metrics", "config/appmgr/slurm"); !strings.Contains(out, "docent_config_refusing{path=\"/config/appmgr/slurm\"} 1\n") ||
+		!strings.Contains(out, "docent_config_readers{path=\"/config/appmgr/slurm\"} 1\n") {
+		t.Errorf("metrics are %s", out)
+	}
 	j.put("slurm.json", `{"queue":"good again"}`)
 	j.must("config", "set", "config/appmgr/slurm", file, "--if-version", "2")
 	j.line(mgr, `{"queue":"good again"}`)

@@ -43,7 +43,10 @@ with that one's exit code.`,
 		defer func() { s.at.c.Close() }()
 		in, isTerminal := terminal(e.stdin)
 		if _, out := terminal(e.stdout); isTerminal && out {
-			return s.interactive(cmd.Context(), in)
+			if !e.dumb() {
+				return s.interactive(cmd.Context(), in)
+			}
+			*keepGoing = true // for somebody types
 		}
 		return s.script(cmd.Context(), *keepGoing)
 	}

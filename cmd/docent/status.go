@@ -34,9 +34,13 @@ Exit codes: 0 all serve; 1 some do not; 69 none can be reached.`,
 		if err != nil {
 			return err
 		}
+		ask, err := admins(r, cfg)
+		if err != nil {
+			return err
+		}
 		ctx, cancel := timeout.bound(cmd.Context())
 		defer cancel()
-		list := admins(r, cfg).status(ctx)
+		list := ask.status(ctx)
 		if err := all(out, e.stdout, list, func(w io.Writer) error { return writeStatus(w, list) }); err != nil {
 			return err
 		}

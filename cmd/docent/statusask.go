@@ -34,9 +34,9 @@ type asker struct {
 }
 
 // addAdmins gives a verb --admin with several addresses, and returns what makes its asker.
-func addAdmins(cmd *cobra.Command, e env) func(r *remote, cfg client.Config) *asker {
+func addAdmins(cmd *cobra.Command, e env) func(r *remote, cfg client.Config) (*asker, error) {
 	list := cmd.Flags().StringSlice("admin", nil, "`addresses` for operators (--admin-listen), separated by commas; or DOCENT_ADMIN")
-	return func(r *remote, cfg client.Config) *asker {
+	return func(r *remote, cfg client.Config) (*asker, error) {
 		a := &asker{tls: cfg.TLS}
 		for _, s := range cfg.Servers {
 			a.servers = append(a.servers, withPort(s))
@@ -45,14 +45,14 @@ func addAdmins(cmd *cobra.Command, e env) func(r *remote, cfg client.Config) *as
 		if from := e.getenv("DOCENT_ADMIN"); len(admins) == 0 && from != "" {
 			admins = strings.Split(from, ",")
 		}
-		auth := r.auth
-		if auth == "" {
-			auth = e.getenv("DOCENT_AUTH")
-		}
 		for _, addr := range admins {
-			a.admins = append(a.admins, &operator{admin: addr, auth: auth, sends: "application/json"})
+			o := &operator{getenv: e.getenv, admin: addr, auth: r.auth, sends: "application/json"}
+			if err := o.complete(); err != nil {
+				return nil, err
+			}
+			a.admins = append(a.admins, o)
 		}
-		return a
+		return a, nil
 	}
 }
 
@@ -175,6 +175,15 @@ func (a *asker) contacts(ctx context.Context, own sessionID, now time.Time) map[
 	}
 	wg.Wait()
 	return found
+}
+
+// ownSession is the client's, 0 if it has none.
+func ownSession(ctx context.Context, c *client.Client) sessionID {
+	s, err := c.Session(ctx)
+	if err != nil {
+		return 0
+	}
+	return sessionID(s.ID())
 }
 
 // consLine is a line of cons: " /127.0.0.1:4711[1](queued=0,recved=3,…,sid=0x1,lop=PING,est=…,to=10000,…,lresp=…,…)".

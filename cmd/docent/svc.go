@@ -28,6 +28,7 @@ type instance struct {
 	Registered time.Time         `json:"registered"` // by its own clock
 	Epoch      uint64            `json:"epoch"`
 	Session    string            `json:"session"` // as servers log it
+	Contact    *contact          `json:"contact,omitempty"`
 }
 
 func newInstance(in groups.Instance) instance {
@@ -111,13 +112,13 @@ func svcVerb(e env) *cobra.Command {
 
 func svcDrainVerb(e env) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "drain SERVICE ID",
+		Use:   "drain SERVICE INSTANCE",
 		Short: "have nobody pick an instance any more",
 		Long: `Shows an instance as draining: it finishes what it has, and is not picked any
 more. It stays so, across its lost sessions, until it ends or --undo. With
 --wait the verb ends when the instance has gone, or with 75.`,
 		Example: "  docent svc drain appmgr am-1 --wait 30m",
-		Args:    exactArgs("SERVICE", "ID"),
+		Args:    exactArgs("SERVICE", "INSTANCE"),
 	}
 	r, out, dir := addRemote(cmd, e), addOutput(cmd), addDirectory(cmd, false)
 	undo := cmd.Flags().Bool("undo", false, "let it be picked again")

@@ -44,15 +44,24 @@ func svcListVerb(e env) *cobra.Command {
 		Short: "print the instances of a service, or all services",
 		Long: `Prints the instances of a service: what they are, whether they are up or
 draining, their load, how long ago they registered (by their own clocks), the
-session that keeps them there, and their ID. Without SERVICE it prints which
-services there are. docent top and status tell more of sessions.`,
+session that keeps them there and when that was last heard, as far as docent
+lock ls knows it, and their ID. Without SERVICE it prints which services there
+are.`,
 		Example: "  docent svc ls appmgr --select 'flavor=slurm'",
 		Args:    optionalArgs(nil, "SERVICE"),
 	}
 	r, out, dir := addRemote(cmd, e), addOutput(cmd), addDirectory(cmd, true)
-	timeout := addTimeout(cmd)
+	admins, timeout := addAdmins(cmd, e), addTimeout(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := out.check(); err != nil {
+			return err
+		}
+		cfg, err := r.config()
+		if err != nil {
+			return err
+		}
+		ask, err := admins(r, cfg)
+		if err != nil {
 			return err
 		}
 		ctx, cancel := timeout.bound(cmd.Context())
@@ -66,9 +75,16 @@ services there are. docent top and status tell more of sessions.`,
 				return err
 			}
 			defer d.Close()
-			list, bad := newInstances(d.All()), d.Health().Unreadable
+			found, bad := d.All(), d.Health().Unreadable
+			list := newInstances(found)
 			for _, name := range sortedKeys(bad) {
 				fmt.Fprintf(e.stderr, "%s: %s is no instance: %s\n", cmd.CommandPath(), legible(name), printable(bad[name].Error()))
+			}
+			contacts := ask.contacts(ctx, ownSession(ctx, c), time.Now())
+			for i, in := range found {
+				if known, ok := contacts[sessionID(in.Session)]; ok {
+					list[i].Contact = &known
+				}
 			}
 			return all(out, e.stdout, list, func(w io.Writer) error { return instanceTable(w, list, time.Now()) })
 		})
@@ -111,8 +127,12 @@ func instanceTable(w io.Writer, list []instance, now time.Time) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "FLAVOR\tVERSION\tADDRESS\tSTATUS\tLOAD\tUP\tSESSION\tID")
 	for _, in := range list {
+		session := in.Session
+		if _, heard := in.Contact.cells(now); heard != "-" {
+			session += " (" + heard + ")"
+		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%.2f\t%s\t%s\t%s\n", orDash(in.Flavor), orDash(in.Version), legible(in.Address),
-			legible(in.Status), in.Load, age(now.Sub(in.Registered)), in.Session, legible(in.ID))
+			legible(in.Status), in.Load, age(now.Sub(in.Registered)), session, legible(in.ID))
 	}
 	return table.Flush()
 }

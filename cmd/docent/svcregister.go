@@ -40,6 +40,9 @@ A lost session does not stop it: it is shown again as soon as that is possible.`
 		if err := completeInstance(&in, *meta); err != nil {
 			return err
 		}
+		if err := in.Check(); err != nil {
+			return usagef("--version: %w", err) // all else is checked by now
+		}
 		if *drain < 0 {
 			return usagef("--drain %v: want a time", *drain)
 		}

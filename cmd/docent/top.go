@@ -20,9 +20,10 @@ func topVerb(e env) *cobra.Command {
 		Use:   "top [PATH]",
 		Short: "show, again and again, who holds, who waits, and for how long",
 		Long: `Shows all locks, semaphores and elections below PATH, those with the longest
-queue first, and redraws them until q or ctrl-c. Where stdout is no terminal it
-prints them once. New ones are looked for less often than known ones are looked
-at. AGE and HEARD are as of docent lock ls: from --admin, or the word cons.`,
+queue first, and redraws them until q or ctrl-c. Where stdout is no terminal, or
+TERM is dumb, it prints them once. New ones are looked for less often than known
+ones are looked at. AGE and HEARD are as of docent lock ls: from --admin, or the
+word cons.`,
 		Example: "  docent top --admin c1:8080,c2:8080,c3:8080 /proj",
 		Args:    optionalPath,
 	}
@@ -30,7 +31,7 @@ at. AGE and HEARD are as of docent lock ls: from --admin, or the word cons.`,
 	look := looker(cmd, e, func(ctx context.Context, l *looking, args []string) error {
 		t := &top{l: l, root: zpath.Join("/", strings.Join(args, "")), every: *every}
 		fd, onScreen := terminal(e.stdout)
-		if !onScreen || l.out.json || l.out.tmpl != nil {
+		if !onScreen || e.dumb() || l.out.json || l.out.tmpl != nil {
 			sights, err := t.refresh(ctx)
 			if err != nil {
 				return err

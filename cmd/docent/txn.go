@@ -48,6 +48,11 @@ It exits with 75 if a version is not that of the node.`,
 		if err := out.check(); err != nil {
 			return err
 		}
+		if r.attached == nil {
+			if _, err := r.config(); err != nil { // before anybody types
+				return err
+			}
+		}
 		steps, err := e.txnSteps(cmd.Context(), r)
 		if err != nil || len(steps) == 0 {
 			return err

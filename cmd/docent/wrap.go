@@ -138,11 +138,11 @@ func (w *wrap) checkGrace(cfg client.Config, timeout time.Duration, who string) 
 
 // wrapPath is a path as people write it: a name that is one of a verb below, too, is written ./ls.
 func wrapPath(arg string) (string, error) {
-	arg = strings.TrimPrefix(arg, "./")
-	if err := checkPath(arg); err != nil {
-		return "", err
+	path := nodePath(strings.TrimPrefix(arg, "./"))
+	if path == "/" {
+		return "", usagef("path %q: want the name of a node", arg)
 	}
-	return nodePath(arg), nil
+	return path, nil
 }
 
 // lookUp finds a program as env(1) does.

@@ -28,6 +28,9 @@ func Fatal(sig os.Signal) (code int, ok bool) {
 // Notify has c told of the signals that ask a process to end.
 func Notify(c chan<- os.Signal) { signal.Notify(c, os.Interrupt, syscall.SIGTERM) }
 
+// Deliver does nothing: there is nothing to be told by.
+func Deliver(syscall.Signal) {}
+
 // Start runs a command. Its stdin, stdout and stderr are ours.
 func Start(cmd Command, _ chan<- os.Signal) (*Child, error) {
 	if cmd.Ready != nil {

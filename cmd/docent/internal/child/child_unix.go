@@ -51,6 +51,15 @@ func notify(c chan<- os.Signal, signals ...os.Signal) {
 	}
 }
 
+// Deliver makes sig, which is meant to be sent to the child, reach it even if this process was started to ignore it, as HUP
+// by nohup: a child would inherit that, and shells cannot trap what they were started to ignore. This process goes on to
+// heed it not. Zero is none.
+func Deliver(sig syscall.Signal) {
+	if sig != 0 && signal.Ignored(sig) {
+		signal.Notify(make(chan os.Signal, 1), sig) // what has a handler here has its default in the child
+	}
+}
+
 // Start runs a command in a process group of its own. All signals that are meant for it come through c from then on.
 // Its stdin, stdout and stderr are ours.
 func Start(cmd Command, c chan<- os.Signal) (*Child, error) {
