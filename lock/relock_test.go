@@ -67,7 +67,8 @@ func TestMutex_L4_RelockCostsOneFlight(t *testing.T) {
 		held = next
 	}
 	after := srv.Count().Requests
-	for op, most := range map[string]int{"create2": 10, "delete": 10, "getChildren2": 10, "getData": 10, "sync": 0} {
+	// The watch on the first one's node was not waited for, and may be set behind the first count.
+	for op, most := range map[string]int{"create2": 10, "delete": 10, "getChildren2": 10, "getData": 11, "sync": 0} {
 		if n := int(after[op] - before[op]); n > most {
 			t.Errorf("ten turns took %d times %s", n, op)
 		}
