@@ -148,9 +148,6 @@ func readFile(d Disk, path string) ([]byte, error) {
 	if err == nil {
 		_, err = f.ReadAt(b, 0)
 	}
-	if err == io.EOF && size == 0 {
-		err = nil
-	}
 	return b, errors.Join(err, f.Close())
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io/fs"
 	"sync"
 
 	"github.com/hashicorp/raft"
@@ -24,8 +25,9 @@ type segLog struct {
 	disk   Disk
 	failed *failure
 
-	// tail is a token: whoever holds it may write, and use the three fields below.
+	// tail is a token: whoever holds it may write, and use the four fields below.
 	tail   chan struct{}
+	closed bool
 	segs   []*segment // oldest first; the last one is written
 	spares []*segment
 	buf    []byte
@@ -220,6 +222,9 @@ func (l *segLog) write(h header, entries []*raft.Log) ([]record, error) {
 	if err := l.failed.get(); err != nil {
 		return nil, fmt.Errorf("log has failed: %w", err)
 	}
+	if l.closed {
+		return nil, fmt.Errorf("log: %w", fs.ErrClosed)
+	}
 	recs, err := l.append(h, entries)
 	if errors.Is(err, errFull) {
 		if err := l.roll(); err != nil {
@@ -261,7 +266,7 @@ func (l *segLog) roll() error {
 	if n := len(l.segs); n > 0 {
 		number, prev = l.segs[n-1].number+1, l.segs[n-1].chain
 	}
-	seg, err := l.spare(number)
+	seg, err := l.spare()
 	if err != nil {
 		return err
 	}
@@ -281,14 +286,14 @@ func (l *segLog) roll() error {
 	return nil
 }
 
-// spare returns a file to be made the segment of that number.
-func (l *segLog) spare(number uint64) (*segment, error) {
+// spare returns a file to be made a segment.
+func (l *segLog) spare() (*segment, error) {
 	if n := len(l.spares); n > 0 {
 		s := l.spares[n-1]
 		l.spares = l.spares[:n-1]
 		return s, nil
 	}
-	path := sparePath(l.dir, number)
+	path := newPath(l.dir)
 	f, err := l.disk.Create(path)
 	return &segment{f: f, path: path}, err
 }
@@ -329,7 +334,12 @@ func (l *segLog) retire(s *segment) error {
 
 // close lets go of the files. A clean close leaves a mark, so that damage to the last entries will not look like a crash.
 func (l *segLog) close(clean bool) error {
-	l.tail <- struct{}{} // for ever: nothing is written any more
+	l.tail <- struct{}{}
+	defer func() { <-l.tail }()
+	if l.closed {
+		return nil
+	}
+	l.closed = true
 	var errs []error
 	if clean && l.failed.get() == nil {
 		_, err := l.append(header{kind: kindClose}, nil)

@@ -88,6 +88,9 @@ func openLocked(d Disk, dir string, id uint64, segment int64, above []string) (_
 	if err := noHole(log, snaps); err != nil {
 		return nil, err
 	}
+	if err := dropCovered(log, snaps); err != nil {
+		return nil, err
+	}
 	return &Store{
 		log: log, stable: st, snapshots: snaps, id: id, born: incarnation >> startBits, incarnation: incarnation,
 		failed: failed.ch, failure: failed.get,
@@ -118,4 +121,15 @@ func noHole(log *segLog, snaps *snapshots) error {
 		return fmt.Errorf("the log begins at entry %d and the newest snapshot ends at %d: %w", first, end, ErrDamaged)
 	}
 	return nil
+}
+
+// dropCovered empties a log that ends before the newest snapshot does: one that was sent by the leader, and the crash came
+// before raft emptied the log. Raft would not do it later, and the entries behind the snapshot would not fit the log for ever.
+func dropCovered(log *segLog, snaps *snapshots) error {
+	first, _ := log.FirstIndex()
+	last, _ := log.LastIndex()
+	if last == 0 || snaps.newest == nil || last >= snaps.newest.Index {
+		return nil
+	}
+	return log.DeleteRange(first, last)
 }

@@ -43,6 +43,10 @@ func (l *segLog) recover() error {
 	if err != nil {
 		return err
 	}
+	// A process that was killed may have left names that are not durable: what is written from now on counts on them.
+	if err := l.disk.SyncDir(l.dir); err != nil {
+		return err
+	}
 	for i, name := range names {
 		if err := l.load(name, i == len(names)-1); err != nil {
 			return err
@@ -176,7 +180,7 @@ func (s *segment) readBatch() ([]byte, error) {
 // a crash; so if there is one, what lies before it was damaged.
 func (s *segment) nothingBehind() error {
 	const window = 1 << 20
-	b := make([]byte, window+batchHeader)
+	b := make([]byte, min(window, max(0, s.filled-s.pos))+batchHeader)
 	for at := s.pos + align; at < s.filled; at += window {
 		n, err := s.f.ReadAt(b, at)
 		if err != nil && err != io.EOF {

@@ -14,7 +14,7 @@ const (
 	segmentHeader = 64
 	segmentMagic  = "docentL1"
 	firstFill     = 64 << 10
-	maxFill       = 4 << 20
+	maxFill       = 1 << 20 // larger steps make one sync in a few thousand take tens of milliseconds
 	maxBatch      = 1 << 30
 )
 
@@ -36,6 +36,10 @@ type segment struct {
 
 func segmentPath(dir string, n uint64) string { return filepath.Join(dir, fmt.Sprintf("%020d.seg", n)) }
 func sparePath(dir string, n uint64) string   { return filepath.Join(dir, fmt.Sprintf("spare-%020d", n)) }
+
+// newPath is where a file is made that was no segment before. Under a number it could meet the spare that the segment of
+// that number becomes later, if a crash has left it behind.
+func newPath(dir string) string { return filepath.Join(dir, "spare-new") }
 
 // begin writes a new header, with a new key, and syncs it. The caller then gives the file its name.
 func (s *segment) begin(number uint64, prev uint32) error {

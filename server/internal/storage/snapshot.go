@@ -60,6 +60,10 @@ func openSnapshots(d Disk, dir string) (*snapshots, error) {
 	if err != nil {
 		return nil, err
 	}
+	// The log is cut behind a snapshot that is seen here, so its name must stay.
+	if err := d.SyncDir(s.dir); err != nil {
+		return nil, err
+	}
 	for _, name := range names {
 		if strings.HasSuffix(name, tmpSuffix) {
 			if err := removeTree(d, filepath.Join(s.dir, name)); err != nil {
@@ -155,23 +159,23 @@ type readCloser struct {
 	io.Closer
 }
 
-// check compares state.bin with its description and sum.
+// check compares state.bin with its description and sum. Where they differ, either of the two files may be the damaged one.
 func (s *snapshots) check(f File, size int64, m *snapMeta) error {
 	if size != m.Size {
-		return s.damaged(m.ID, stateName, fmt.Errorf("it has %d bytes and not %d", size, m.Size))
+		return s.damaged(m.ID, "", fmt.Errorf("it has %d bytes and not %d", size, m.Size))
 	}
 	sum, all := sums(), io.NewSectionReader(f, 0, size)
 	want := describe(&m.SnapshotMeta)
 	got := make([]byte, len(want))
 	if _, err := io.ReadFull(all, got); err != nil || !bytes.Equal(got, want) {
-		return s.damaged(m.ID, stateName, errDescription)
+		return s.damaged(m.ID, "", errDescription)
 	}
 	sum.Write(got)
-	if _, err := io.CopyBuffer(sum, all, make([]byte, 256<<10)); err != nil {
+	if _, err := io.CopyBuffer(sum, all, make([]byte, min(256<<10, 1+size))); err != nil {
 		return fmt.Errorf("snapshot %s: %w", filepath.Join(s.dir, m.ID, stateName), err)
 	}
 	if !bytes.Equal(sum.Sum(nil), m.CRC) {
-		return s.damaged(m.ID, stateName, errors.New("its checksum is not that of meta.json"))
+		return s.damaged(m.ID, "", errors.New("its checksum is not that of meta.json"))
 	}
 	return nil
 }

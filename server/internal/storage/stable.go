@@ -135,7 +135,8 @@ func makeStable(d Disk, dir string, id uint64) error {
 	if err != nil {
 		return err
 	}
-	if values == nil {
+	before := values != nil
+	if !before {
 		if err := neverUsed(d, dir); err != nil {
 			return err
 		}
@@ -154,7 +155,10 @@ func makeStable(d Disk, dir string, id uint64) error {
 	if err := d.Rename(path+".tmp", path); err != nil {
 		return err
 	}
-	return d.SyncDir(dir)
+	if err := d.SyncDir(dir); err != nil || !before {
+		return err
+	}
+	return d.Rename(filepath.Join(dir, oldName), filepath.Join(dir, oldName+".old"))
 }
 
 // neverUsed refuses a folder that has a log or snapshots though it has no member yet: its values were lost, and with them

@@ -13,13 +13,14 @@ import (
 	berrors "go.etcd.io/bbolt/errors"
 )
 
-// readOldStable reads the values of a folder of before, which are in bbolt: nil if there are none. The file stays, and is not
-// looked at again once the values have their new place.
+const oldName = "stable.db"
+
+// readOldStable reads the values of a folder of before, which are in bbolt: nil if there are none.
 func readOldStable(d Disk, dir string) (values map[string][]byte, err error) {
 	if _, ok := d.(osDisk); !ok {
 		return nil, nil // bbolt knows no other disk
 	}
-	path := filepath.Join(dir, "stable.db")
+	path := filepath.Join(dir, oldName)
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -4,6 +4,7 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	pathpkg "path"
 	"slices"
 	"syscall"
 
@@ -70,14 +71,14 @@ func (m *Mount) Create(path string) (storage.File, error) {
 		if old := dir.names[base]; old != nil {
 			m.d.used -= int64(len(old.live))
 		}
-		n = new(node) // to empty a file is to put another in its place, for here nobody empties one that counts
+		n = &node{name: base} // to empty a file is to put another in its place, for here nobody empties one that counts
 		dir.change(change{name: base, node: n})
 		return nil
 	}, nil)
 	if err != nil {
 		return nil, err
 	}
-	return &file{m, n, path}, nil
+	return &file{m: m, n: n, dir: pathpkg.Dir(path)}, nil
 }
 
 // Open opens a file.
@@ -93,7 +94,7 @@ func (m *Mount) Open(path string) (storage.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &file{m, n, path}, nil
+	return &file{m: m, n: n, dir: pathpkg.Dir(path)}, nil
 }
 
 // Names lists a folder.
@@ -147,6 +148,7 @@ func (m *Mount) Rename(from, to string) error {
 		if old := dir.names[baseTo]; old != nil {
 			m.d.used -= int64(len(old.live))
 		}
+		dir.names[base].name = baseTo
 		dir.change(change{name: baseTo, node: dir.names[base], gone: base})
 		return nil
 	}, nil)
@@ -219,13 +221,26 @@ func (l *lock) Close() error {
 
 // file is an open file.
 type file struct {
-	m    *Mount
-	n    *node
-	path string
+	m   *Mount
+	n   *node
+	dir string
+}
+
+// op is an operation on the file, under the name that it has now.
+func (f *file) op(k Kind) Op {
+	f.m.d.mu.Lock()
+	defer f.m.d.mu.Unlock()
+	return Op{Kind: k, Path: pathpkg.Join(f.dir, f.n.name)}
+}
+
+// at adds where an operation takes place.
+func (o Op) at(off int64, n int) Op {
+	o.Off, o.Len = off, n
+	return o
 }
 
 func (f *file) ReadAt(p []byte, off int64) (n int, err error) {
-	err = f.m.do(Op{Kind: Read, Path: f.path, Off: off, Len: len(p)}, func() error {
+	err = f.m.do(f.op(Read).at(off, len(p)), func() error {
 		if off < int64(len(f.n.live)) {
 			n = copy(p, f.n.live[off:])
 		}
@@ -238,7 +253,7 @@ func (f *file) ReadAt(p []byte, off int64) (n int, err error) {
 }
 
 func (f *file) WriteAt(p []byte, off int64) (n int, err error) {
-	err = f.m.do(Op{Kind: Write, Path: f.path, Off: off, Len: len(p)}, func() (err error) {
+	err = f.m.do(f.op(Write).at(off, len(p)), func() (err error) {
 		n, err = f.write(p, off)
 		return err
 	}, func() {
@@ -266,7 +281,7 @@ func (f *file) write(p []byte, off int64) (int, error) {
 }
 
 func (f *file) Size() (size int64, err error) {
-	err = f.m.do(Op{Kind: Size, Path: f.path}, func() error {
+	err = f.m.do(f.op(Size), func() error {
 		size = int64(len(f.n.live))
 		return nil
 	}, nil)
@@ -274,7 +289,7 @@ func (f *file) Size() (size int64, err error) {
 }
 
 func (f *file) Datasync() error {
-	return f.m.do(Op{Kind: Sync, Path: f.path}, func() error {
+	return f.m.do(f.op(Sync), func() error {
 		f.n.sync()
 		return nil
 	}, func() { f.n.lose(f.m.d.rnd) })

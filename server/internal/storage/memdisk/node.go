@@ -12,6 +12,7 @@ const sector = 512
 
 // node is a file, or a folder if names is not nil. All of it is guarded by Disk.mu.
 type node struct {
+	name    string  // of a file, the one it got last
 	live    []byte  // as a process reads it
 	durable []byte  // as it was synced last
 	writes  []write // since then
@@ -131,6 +132,7 @@ func (n *node) crash(rnd *rand.Rand) {
 	}
 	n.names, n.changes = maps.Clone(n.synced), nil
 	for _, name := range slices.Sorted(maps.Keys(n.names)) {
+		n.names[name].name = name
 		n.names[name].crash(rnd)
 	}
 }
@@ -139,7 +141,7 @@ func (n *node) clone(seen map[*node]*node) *node {
 	if n == nil || seen[n] != nil {
 		return seen[n]
 	}
-	c := &node{live: slices.Clone(n.live), durable: slices.Clone(n.durable), writes: slices.Clone(n.writes)}
+	c := &node{name: n.name, live: slices.Clone(n.live), durable: slices.Clone(n.durable), writes: slices.Clone(n.writes)}
 	seen[n] = c
 	if n.names == nil {
 		return c

@@ -1,0 +1,589 @@
+package storage_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/docent-io/docent/server/internal/storage"
+	"github.com/docent-io/docent/server/internal/storage/memdisk"
+	"github.com/hashicorp/raft"
+)
+
+// full says whether tests run at full size: make storage-faults.
+func full() bool { return os.Getenv("DOCENT_FULL") != "" }
+
+// state is what a member has on its disk.
+type state struct {
+	log       []*raft.Log
+	stable    map[string]string
+	snapIndex uint64
+	snap      string
+}
+
+func (s state) last() uint64 {
+	if len(s.log) == 0 {
+		return s.snapIndex
+	}
+	return s.log[len(s.log)-1].Index
+}
+
+// started is the state as a start leaves it.
+func (s state) started() state {
+	if len(s.log) > 0 && s.last() < s.snapIndex {
+		s.log = nil
+	}
+	return s
+}
+
+func (s state) differs(o state) error {
+	if err := equal(s.log, o.log); err != nil {
+		return fmt.Errorf("log: %w", err)
+	}
+	if !maps.Equal(s.stable, o.stable) {
+		return fmt.Errorf("stable values %v, want %v", s.stable, o.stable)
+	}
+	if s.snapIndex != o.snapIndex || s.snap != o.snap {
+		return fmt.Errorf("snapshot %d of %d bytes, want %d of %d", s.snapIndex, len(s.snap), o.snapIndex, len(o.snap))
+	}
+	return nil
+}
+
+// member does to a store what raft does, and knows what has been acknowledged.
+type member struct {
+	t     testing.TB
+	rnd   *rand.Rand
+	disk  *memdisk.Disk
+	store *storage.Store
+	was   state  // acknowledged
+	may   state  // if what is under way has been done
+	phase string // what is under way
+	term  uint64
+	begun uint64 // the incarnation seen last
+}
+
+const memberDir = "/srv/docent"
+
+func newMember(t testing.TB, seed uint64) *member {
+	m := &member{t: t, rnd: rand.New(rand.NewPCG(seed, 1)), disk: memdisk.New(seed), term: 1}
+	m.was.stable = map[string]string{}
+	m.may = m.was
+	return m
+}
+
+func (m *member) open() error {
+	m.phase = "start"
+	s, err := storage.Open(memberDir, 1, storage.Options{SegmentBytes: 4 << 10, Disk: m.disk.Mount()})
+	m.store = s
+	return err
+}
+
+var keys = []string{"CurrentTerm", "LastVoteTerm", "LastVoteCand"}
+
+// read returns what the store has now.
+func (m *member) read() (s state) {
+	s.stable = map[string]string{}
+	for _, k := range keys {
+		v, err := m.store.Stable().Get([]byte(k))
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		if v != nil {
+			s.stable[k] = string(v)
+		}
+	}
+	s.log = contents(m.t, m.store.Log())
+	list, err := m.store.Snapshots().List()
+	if err != nil || len(list) > 1 {
+		m.t.Fatalf("snapshots %v: %v", list, err)
+	}
+	if len(list) == 1 {
+		s.snapIndex, s.snap = list[0].Index, readSnapshot(m.t, m.store)
+	}
+	return s
+}
+
+// do carries out one call that changes the state to next. It returns false if the call failed.
+func (m *member) do(phase string, next state, f func() error) bool {
+	m.phase, m.may = phase, next
+	if err := f(); err != nil || m.store.Err() != nil {
+		return false
+	}
+	m.was = next
+	return true
+}
+
+func (m *member) append() bool {
+	next, last := m.was, m.was.last()
+	var batch []*raft.Log
+	for i := range 1 + m.rnd.IntN(4) {
+		batch = append(batch, entry(last+1+uint64(i), m.term, m.rnd.IntN(900)))
+	}
+	next.log = append(slices.Clip(next.log), batch...)
+	return m.do("append", next, func() error { return m.store.Log().StoreLogs(batch) })
+}
+
+// conflict is what a new leader does to a tail that it does not have.
+func (m *member) conflict() bool {
+	if len(m.was.log) == 0 {
+		return true
+	}
+	next, cut := m.was, m.rnd.IntN(len(m.was.log))
+	from, to := m.was.log[cut].Index, m.was.last()
+	next.log = slices.Clip(m.was.log[:cut])
+	m.term++
+	return m.do("conflict", next, func() error { return m.store.Log().DeleteRange(from, to) }) && (len(next.log) == 0 || m.append())
+}
+
+func (m *member) vote() bool {
+	m.term++
+	for _, kv := range [][2]string{{"CurrentTerm", ""}, {"LastVoteTerm", ""}, {"LastVoteCand", fmt.Sprintf("127.0.0.%d:2888", m.term%3)}} {
+		next := m.was
+		next.stable = maps.Clone(m.was.stable)
+		set := func() error { return m.store.Stable().Set([]byte(kv[0]), []byte(kv[1])) }
+		if kv[1] == "" {
+			kv[1] = string([]byte{0, 0, 0, 0, byte(m.term >> 24), byte(m.term >> 16), byte(m.term >> 8), byte(m.term)})
+			set = func() error { return m.store.Stable().SetUint64([]byte(kv[0]), m.term) }
+		}
+		next.stable[kv[0]] = kv[1]
+		if !m.do("vote", next, set) {
+			return false
+		}
+	}
+	return true
+}
+
+// snapshot makes a snapshot up to index, with an entry appended in the middle if there is a log to append to.
+func (m *member) snapshot(phase string, index uint64) bool {
+	size := 2000
+	if m.rnd.IntN(16) == 0 {
+		size = 40_000 // more than is written at once
+	}
+	content := strings.Repeat(fmt.Sprint(index, " "), m.rnd.IntN(size))
+	m.phase, m.may = phase, m.was
+	sink, err := m.store.Snapshots().Create(1, index, m.term, raft.Configuration{}, 1, nil)
+	if err != nil {
+		return false
+	}
+	half := m.rnd.IntN(len(content) + 1)
+	if _, err := io.WriteString(sink, content[:half]); err != nil {
+		return errors.Join(err, sink.Cancel()) == nil
+	}
+	if phase == "snapshot" && !m.append() {
+		sink.Cancel() // as the process would not do any more
+		return false
+	}
+	m.phase = phase
+	if m.rnd.IntN(8) == 0 {
+		return sink.Cancel() == nil
+	}
+	if _, err := io.WriteString(sink, content[half:]); err != nil {
+		return errors.Join(err, sink.Cancel()) == nil
+	}
+	next := m.was
+	next.snapIndex, next.snap = index, content
+	return m.do(phase, next, sink.Close)
+}
+
+// compact is a snapshot of one's own, and the log cut behind it.
+func (m *member) compact() bool {
+	if len(m.was.log) == 0 {
+		return true
+	}
+	first := m.was.log[0].Index
+	index := m.was.log[m.rnd.IntN(len(m.was.log))].Index
+	if index <= m.was.snapIndex {
+		return true
+	}
+	before := m.was.snapIndex
+	if !m.snapshot("snapshot", index) {
+		return false
+	}
+	if m.was.snapIndex == before {
+		return true // given up
+	}
+	next := m.was
+	next.log = slices.DeleteFunc(slices.Clone(next.log), func(e *raft.Log) bool { return e.Index <= index })
+	return m.do("compact", next, func() error { return m.store.Log().DeleteRange(first, index) })
+}
+
+// install is a snapshot of the leader's, and the log emptied.
+func (m *member) install() bool {
+	before, first := m.was.snapIndex, uint64(1)
+	if len(m.was.log) > 0 {
+		first = m.was.log[0].Index
+	}
+	if !m.snapshot("install", m.was.last()+1+uint64(m.rnd.IntN(30))) {
+		return false
+	}
+	if m.was.snapIndex == before || len(m.was.log) == 0 {
+		return true
+	}
+	next, last := m.was, m.was.last()
+	next.log = nil
+	return m.do("empty", next, func() error { return m.store.Log().DeleteRange(first, last) })
+}
+
+func (m *member) stop() bool {
+	m.phase, m.may = "stop", m.was
+	return m.store.Close() == nil && m.open() == nil
+}
+
+// step does one thing of those that members do. It returns false if the disk failed.
+func (m *member) step() bool {
+	switch n := m.rnd.IntN(16); {
+	case n < 7:
+		return m.append()
+	case n < 9:
+		return m.conflict()
+	case n < 11:
+		return m.vote()
+	case n < 14:
+		return m.compact()
+	case n < 15:
+		return m.install()
+	default:
+		return m.stop()
+	}
+}
+
+// recover starts the member again after a crash, with up to two more of them while it starts, and checks what it finds.
+func (m *member) recover(name string) {
+	m.t.Helper()
+	for range m.rnd.IntN(3) {
+		left := m.rnd.IntN(30)
+		m.disk.Hook(func(op memdisk.Op) error {
+			if left--; left == 0 {
+				m.end()
+				return memdisk.ErrCrashed
+			}
+			return nil
+		})
+		m.may = m.may.started() // a start may have done so and crashed
+		if m.open() == nil {
+			m.store.Kill()
+			m.end()
+		}
+	}
+	m.disk.Hook(nil)
+	var shown state
+	for _, how := range []string{"crash", "power cut after that"} {
+		if err := m.open(); err != nil {
+			m.t.Fatalf("%s: start after the %s: %v", name, how, err)
+		}
+		got := m.read()
+		if how == "crash" {
+			errWas, errMay := got.differs(m.was.started()), got.differs(m.may.started())
+			if errWas != nil && errMay != nil {
+				m.t.Fatalf("%s: after the crash: %v; or %v", name, errWas, errMay)
+			}
+			shown = got
+			m.disk.PowerCut()
+			continue
+		}
+		if err := got.differs(shown); err != nil {
+			m.t.Fatalf("%s: what a start has shown is gone after a power cut: %v", name, err)
+		}
+	}
+	if now := m.store.Incarnation(); now <= m.begun {
+		m.t.Fatalf("%s: incarnation %d after %d", name, now, m.begun)
+	}
+	m.begun = m.store.Incarnation()
+	m.was, m.may = shown, shown
+}
+
+// end ends the process in one of three ways.
+func (m *member) end() {
+	switch m.rnd.IntN(4) {
+	case 0:
+		m.disk.Kill()
+	case 1:
+		m.disk.PowerCut()
+	default:
+		m.disk.Crash()
+	}
+}
+
+// point names the place of an operation: what was under way, and before or after what.
+func (m *member) point(op memdisk.Op) string {
+	if !op.Changes() {
+		return ""
+	}
+	when := "before"
+	if op.Done {
+		when = "after"
+	}
+	phase, what := m.phase, thing(op)
+	switch {
+	case phase == "start":
+	case what == "spare" || what == "segment header":
+		phase = "new segment"
+	case what == "segment" && (op.Kind == memdisk.Rename || op.Kind == memdisk.Remove):
+		phase = "old segment"
+	}
+	return fmt.Sprintf("%s: %s %s of %s", phase, when, op.Kind, what)
+}
+
+func thing(op memdisk.Op) string {
+	base := path.Base(op.Path)
+	switch inLog := path.Base(path.Dir(op.Path)) == "log"; {
+	case inLog && op.Kind == memdisk.Write && op.Off == 0:
+		return "segment header"
+	case inLog && op.Kind == memdisk.Write && op.Len%(64<<10) == 0:
+		return "zeros ahead"
+	case inLog && op.Kind == memdisk.Write:
+		return "batch"
+	case inLog && strings.HasPrefix(base, "spare-"):
+		return "spare"
+	case inLog:
+		return "segment"
+	case base == "stable" && op.Kind == memdisk.Write:
+		return fmt.Sprintf("copy %d of stable", op.Off/4096)
+	case strings.HasSuffix(base, ".tmp") && base != "stable.tmp":
+		return "unfinished snapshot"
+	case strings.Count(base, "-") == 2:
+		return "snapshot"
+	}
+	return base
+}
+
+// Whatever place a member crashes at, and however, it starts again with everything that was acknowledged, and with nothing
+// that was not asked for.
+func TestCrashPoints(t *testing.T) {
+	times, seed := 3, uint64(0)
+	if full() {
+		times = 20
+	}
+	hits := make(map[string]int)
+	for _, name := range crashPoints {
+		for tries := 0; hits[name] < times; tries++ {
+			if tries > 40*times {
+				t.Fatalf("%s: reached %d times in %d runs", name, hits[name], tries)
+			}
+			seed++
+			m := newMember(t, seed)
+			if m.crashAt(name, 1+m.rnd.IntN(3)) {
+				hits[name]++
+				m.recover(fmt.Sprintf("%s, seed %d", name, seed))
+				for range 10 { // and it goes on from there
+					if !m.step() {
+						t.Fatalf("%s, seed %d: %s fails after the crash: %v", name, seed, m.phase, m.store.Err())
+					}
+				}
+				if err := m.read().differs(m.was); err != nil {
+					t.Fatalf("%s, seed %d: %v", name, seed, err)
+				}
+			}
+		}
+	}
+	t.Logf("%d places, each at least %d times", len(crashPoints), times)
+}
+
+// crashAt works until it comes to a place for the nth time, and crashes there.
+func (m *member) crashAt(name string, nth int) bool {
+	hit := false
+	m.disk.Hook(func(op memdisk.Op) error {
+		if hit || m.point(op) != name {
+			return nil
+		}
+		if nth--; nth > 0 {
+			return nil
+		}
+		hit = true
+		m.end()
+		return memdisk.ErrCrashed
+	})
+	ok := m.open() == nil
+	for i := 0; ok && i < 120; i++ {
+		ok = m.step()
+	}
+	if !ok && !hit {
+		m.t.Fatalf("%s fails though nothing has crashed", m.phase)
+	}
+	return hit
+}
+
+// No place is left out of the list.
+func TestCrashPointsAreAll(t *testing.T) {
+	found := make(map[string]bool)
+	for seed := range uint64(6) {
+		m := newMember(t, seed)
+		m.disk.Hook(func(op memdisk.Op) error {
+			if p := m.point(op); p != "" {
+				found[p] = true
+			}
+			return nil
+		})
+		if err := m.open(); err != nil {
+			t.Fatal(err)
+		}
+		for range 300 {
+			if !m.step() {
+				t.Fatal(m.phase, m.store.Err())
+			}
+		}
+	}
+	for _, p := range slices.Sorted(maps.Keys(found)) {
+		if !slices.Contains(crashPoints, p) {
+			t.Errorf("not in the list: %q,", p)
+		}
+	}
+}
+
+// The checks see a disk that says it has synced and has not.
+func TestCrashChecksSeeASkippedSync(t *testing.T) {
+	for _, what := range []string{"log", "stable", "snapshot"} {
+		seen := false
+		for seed := uint64(0); seed < 50 && !seen; seed++ {
+			m := newMember(t, seed)
+			if err := m.open(); err != nil {
+				t.Fatal(err)
+			}
+			for range 20 {
+				m.step()
+			}
+			// What is written last is put back to what it was before.
+			before := m.disk.Clone(seed)
+			ok := true
+			switch what {
+			case "log":
+				ok = m.append()
+			case "stable":
+				ok = m.vote()
+			case "snapshot":
+				ok = m.compact()
+			}
+			if !ok {
+				t.Fatal(m.phase)
+			}
+			m.disk = before
+			m.disk.PowerCut()
+			if err := m.open(); err != nil {
+				t.Fatal(err)
+			}
+			seen = m.read().differs(m.was.started()) != nil
+		}
+		if !seen {
+			t.Errorf("a lost write of the %s is not seen", what)
+		}
+	}
+}
+
+// A disk on which something fails, once: the store ends there or goes on, and acknowledges nothing that is lost later.
+func TestOneFailure(t *testing.T) {
+	seeds := 150
+	if full() {
+		seeds = 5000
+	}
+	for seed := range uint64(seeds) {
+		m := newMember(t, seed)
+		if err := m.open(); err != nil {
+			t.Fatal(err)
+		}
+		left, failed := 1+m.rnd.IntN(150), false
+		m.disk.Hook(func(op memdisk.Op) error {
+			if op.Done || !op.Changes() {
+				return nil
+			}
+			if m.store.Err() != nil && op.Kind != memdisk.Remove && !strings.Contains(op.Path, "snapshots") {
+				t.Errorf("seed %d: %s of %s after the failure", seed, op.Kind, op.Path)
+			}
+			left--
+			failed = failed || left == 0
+			if left == 0 {
+				return errDisk
+			}
+			return nil
+		})
+		for i := 0; i < 200 && !failed; i++ {
+			m.step()
+		}
+		if !failed {
+			continue
+		}
+		may := m.may
+		for range 5 { // nothing is acknowledged any more by what has failed
+			if m.store == nil || m.store.Err() == nil {
+				break
+			}
+			if m.append() {
+				t.Errorf("seed %d: an entry was taken after the failure", seed)
+			}
+		}
+		m.may = may
+		if m.store != nil {
+			m.store.Kill()
+		}
+		m.end()
+		m.recover(fmt.Sprintf("seed %d", seed))
+	}
+}
+
+// A full disk ends the use of the store or fails a snapshot. Once there is room, the next start finds all that was acknowledged.
+func TestDiskFull(t *testing.T) {
+	for seed := range uint64(100) {
+		m := newMember(t, seed)
+		if err := m.open(); err != nil {
+			t.Fatal(err)
+		}
+		for range m.rnd.IntN(40) {
+			if !m.step() {
+				t.Fatal(m.phase, m.store.Err())
+			}
+		}
+		m.disk.Limit(m.disk.Used() + int64(m.rnd.IntN(300<<10)))
+		for i := 0; i < 300 && m.step(); i++ {
+		}
+		if m.store != nil {
+			m.store.Kill()
+		}
+		m.disk.Kill()
+		if m.open() == nil { // a start on the full disk succeeds or fails, and breaks nothing
+			m.store.Kill()
+		}
+		m.disk.Limit(0)
+		m.end()
+		m.recover(fmt.Sprintf("seed %d", seed))
+		for range 20 {
+			if !m.step() {
+				t.Fatalf("seed %d: %s with room again: %v", seed, m.phase, m.store.Err())
+			}
+		}
+	}
+}
+
+// A first start that crashes at any place leaves a folder that can be started on.
+func TestCrashAtTheFirstStart(t *testing.T) {
+	for n := 1; ; n++ {
+		reached := false
+		for seed := range uint64(10) {
+			m := newMember(t, seed)
+			left := n
+			m.disk.Hook(func(op memdisk.Op) error {
+				if left--; left == 0 {
+					reached = true
+					m.end()
+					return memdisk.ErrCrashed
+				}
+				return nil
+			})
+			if m.open() == nil && reached { // at its very end
+				m.store.Kill()
+			}
+			if reached {
+				m.recover(fmt.Sprintf("operation %d of the first start, seed %d", n, seed))
+			}
+		}
+		if !reached {
+			t.Logf("%d operations, each before and after", n/2)
+			return
+		}
+	}
+}
