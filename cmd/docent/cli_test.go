@@ -311,14 +311,18 @@ func TestServe_DamagedFolder(t *testing.T) {
 	}
 }
 
-// files returns the paths of all files below dir, relative to it.
+// files returns the paths of all files below dir, relative to it, but for those that hold nothing: the lock.
 func files(t *testing.T, dir string) (names []string) {
 	t.Helper()
 	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
-		if err == nil && d.Type().IsRegular() {
-			path, err = filepath.Rel(dir, path)
-			names = append(names, path)
+		if err != nil || !d.Type().IsRegular() {
+			return err
 		}
+		if info, err := d.Info(); err != nil || info.Size() == 0 {
+			return err
+		}
+		path, err = filepath.Rel(dir, path)
+		names = append(names, path)
 		return err
 	})
 	if err != nil || len(names) == 0 {
