@@ -227,7 +227,11 @@ func TestFault_Random(t *testing.T) {
 		work.Go(func() { counter(t, c, fmt.Sprint("n", i), over) })
 	}
 	work.Go(func() { ringing(t, srv.Dial(t), srv.Dial(t), over) })
-	for range 25 {
+	rounds := 25
+	if raceEnabled {
+		rounds = 10
+	}
+	for range rounds {
 		undo := srv.Inject()
 		switch n := 1 + rnd.IntN(20); rnd.IntN(4) {
 		case 0:

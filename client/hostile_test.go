@@ -286,7 +286,7 @@ func TestHostile_DialGivenUp(t *testing.T) {
 		}
 	}()
 	before := descriptors(t)
-	for i := range 60 {
+	for i := range 24 {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i%12)*time.Millisecond)
 		began := time.Now()
 		c, err := client.Dial(ctx, client.Config{

@@ -40,17 +40,25 @@ func TestSuite_DocentCluster(t *testing.T) {
 // env is one ensemble; every test has a chroot of its own.
 type env struct {
 	servers []string
-	proxy   *peers.Proxy // to the first server, for cutting connections
 }
 
+// proxy stands before the first server, for cutting the test's own connections.
+func (e *env) proxy(t *testing.T) *peers.Proxy { return peers.NewProxy(t, e.servers[0]) }
+
 func suite(t *testing.T, servers []string) {
-	e := &env{servers: servers, proxy: peers.NewProxy(t, servers[0])}
+	e := &env{servers: servers}
+	alone := map[string]bool{"Close": true, "Cancel": true} // they count all watches of a server
 	for name, test := range map[string]func(*testing.T, *env){
 		"Create": testCreate, "Data": testData, "Children": testChildren, "ACL": testACL, "Txn": testTxn, "Batch": testBatch,
 		"Watches": testWatches, "Streams": testStreams, "WatchesSurvive": testWatchesSurvive, "Sessions": testSessions,
 		"Errors": testErrors, "Sub": testSub, "Many": testMany, "Large": testLarge, "Queries": testQueries, "Close": testCloseCycles, "Cancel": testCancelCycles,
 	} {
-		t.Run(name, func(t *testing.T) { test(t, e) })
+		t.Run(name, func(t *testing.T) {
+			if !alone[name] {
+				t.Parallel() // behind those that are alone
+			}
+			test(t, e)
+		})
 	}
 }
 
@@ -191,9 +199,10 @@ func testChildren(t *testing.T, e *env) {
 }
 
 func testACL(t *testing.T, e *env) {
+	proxy := e.proxy(t)
 	ctx := t.Context()
 	owner := e.dial(t, func(cfg *client.Config) {
-		cfg.Servers = []string{e.proxy.Addr}
+		cfg.Servers = []string{proxy.Addr}
 		cfg.Auth = []client.Auth{{Scheme: "digest", Data: []byte("bob:pw")}}
 		cfg.ACL = func(path string) []client.ACL {
 			if path == "/secret" {
@@ -210,7 +219,7 @@ func testACL(t *testing.T, e *env) {
 	if want := client.DigestACL(client.PermAll, "bob", "pw"); err != nil || !slices.Equal(acl, want) || st.Aversion != 0 {
 		t.Errorf("acl = %v, %v, want %v", acl, err, want)
 	}
-	e.proxy.Cut(e.servers[0]) // identities are given again
+	proxy.Cut(e.servers[0]) // identities are given again
 	if n, err := owner.Get(ctx, "secret"); err != nil || string(n.Data) != "s" {
 		t.Errorf("after a reconnect: %v, %v", n, err)
 	}
@@ -384,7 +393,8 @@ func testWatches(t *testing.T, e *env) {
 }
 
 func testStreams(t *testing.T, e *env) {
-	c, ctx := e.dial(t, func(cfg *client.Config) { cfg.Servers = []string{e.proxy.Addr} }), t.Context()
+	proxy := e.proxy(t)
+	c, ctx := e.dial(t, func(cfg *client.Config) { cfg.Servers = []string{proxy.Addr} }), t.Context()
 	s := session(t, c)
 	tree := must(s.AddWatch(ctx, "/", client.PersistentRecursive))(t)
 	node := must(s.AddWatch(ctx, "/d", client.Persistent))(t)
@@ -403,7 +413,7 @@ func testStreams(t *testing.T, e *env) {
 	must(c.Set(ctx, "d/k", nil, -1))(t)
 	want(tree, "created /d", "created /d/k", "data changed /d", "data changed /d/k")
 	want(node, "created /d", "children changed /d", "data changed /d")
-	e.proxy.Cut(e.servers[0])
+	proxy.Cut(e.servers[0])
 	want(tree, "resync /")
 	want(node, "resync /d")
 	if err := c.Delete(ctx, "d/k", -1); err != nil {
@@ -421,7 +431,8 @@ func testStreams(t *testing.T, e *env) {
 // C3: what changes while the connection is away fires at once when it is back.
 func testWatchesSurvive(t *testing.T, e *env) {
 	ctx := t.Context()
-	c := e.dial(t, func(cfg *client.Config) { cfg.Servers = []string{e.proxy.Addr} })
+	proxy := e.proxy(t)
+	c := e.dial(t, func(cfg *client.Config) { cfg.Servers = []string{proxy.Addr} })
 	other := e.dial(t, func(cfg *client.Config) { cfg.Servers = e.servers[:1] })
 	s := session(t, c)
 	for _, name := range []string{"changed", "deleted", "dir", "same"} {
@@ -443,7 +454,7 @@ func testWatchesSurvive(t *testing.T, e *env) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e.proxy.Cut("")
+	proxy.Cut("")
 	for state := range c.States(ctx) {
 		if state == client.Suspended {
 			break
@@ -455,7 +466,7 @@ func testWatchesSurvive(t *testing.T, e *env) {
 	if err := other.Delete(ctx, "deleted", -1); err != nil {
 		t.Error(err)
 	}
-	e.proxy.Lead(e.servers[0])
+	proxy.Lead(e.servers[0])
 	wantEvent(t, changed, client.EventDataChanged, "/changed")
 	wantEvent(t, coming, client.EventCreated, "/coming")
 	wantEvent(t, dir, client.EventChildrenChanged, "/dir")

@@ -36,7 +36,7 @@ func TestWalk(t *testing.T) {
 	}
 	n := *walks
 	if testing.Short() || raceEnabled {
-		n = min(n, 60)
+		n = min(n, 30)
 	}
 	seen := make(map[[2]client.State]int)
 	bubble(t, func(t *testing.T) { // one for all: under the race detector many of them break down, golang/go#78156

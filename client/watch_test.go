@@ -319,7 +319,10 @@ func TestStream_R6(t *testing.T) {
 // A request that sets watches again stays below the frame that servers take; so there are many of them.
 func TestReconnect_WatchesInPortions(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		const n = 10_000
+		n := 10_000
+		if raceEnabled {
+			n = 4000
+		}
 		c, f, p := start(t, client.Config{})
 		s := session(t, c)
 		path := func(i int) string { return fmt.Sprintf("/a/path/of/some/length/in/a/large/tree/node-%010d", i) }
