@@ -49,6 +49,8 @@ var mayImport = map[string][]string{
 	"internal/wire":                 {},
 	"internal/zpath":                {},
 	"internal/testkit":              {},
+	"internal/history":              {"internal/wire"},
+	"internal/sim":                  {"internal/history", "internal/testkit", "internal/wire", "client", "recipes", "lock", "leader", "barrier", "rendezvous", "groups", "config", "server"},
 	"internal/interop":              {"internal"},
 	"internal/interop/differential": {"internal"},
 	"internal/interop/clientbench":  {"client", "internal/wire", "server/servertest"},

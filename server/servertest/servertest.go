@@ -26,6 +26,7 @@ type options struct {
 	config []func(*server.Config)
 	disk   bool
 	pipes  bool
+	faulty *uint64 // seed of the disks in memory
 }
 
 // OnDisk keeps the data in a temporary folder. Otherwise it is kept in memory, where a Restart finds it, too.
@@ -35,6 +36,10 @@ func OnDisk() Option { return func(o *options) { o.disk = true } }
 // included, runs in a bubble of testing/synctest: on virtual time. Only clients made by Dial, or with DialContext in
 // their configuration, reach such a server. With the race detector, this sets GOMAXPROCS to 1; see race_on.go.
 func NoSockets() Option { return func(o *options) { o.pipes = true } }
+
+// FaultyDisk keeps the data on a disk in memory, where Kill loses what was not synced: of that, what chance decides, which
+// the seed feeds. Server.FailSync makes it fail.
+func FaultyDisk(seed uint64) Option { return func(o *options) { o.faulty = &seed } }
 
 // WithConfig lets f change the configuration before each start of a server.
 func WithConfig(f func(*server.Config)) Option {
@@ -54,6 +59,7 @@ type Server struct {
 	addr   string // for clients; kept over a Restart
 	data   string
 	memory server.Memory // without OnDisk
+	faulty *faultyDisk   // with FaultyDisk
 	wire   *tap
 	disk   atomic.Int64 // what a write to the log takes longer, in nanoseconds
 	apply  gate         // shut by HoldApplies
@@ -110,6 +116,9 @@ func newServer(o []Option, fail func(string, ...any)) *Server {
 	for _, f := range o {
 		f(&s.opts)
 	}
+	if s.opts.faulty != nil {
+		s.faulty, s.data = newFaultyDisk(*s.opts.faulty), "/data"
+	}
 	if s.opts.pipes {
 		oneProcessor()
 		s.net = newPipes()
@@ -146,6 +155,7 @@ func (s *Server) start() {
 func (s *Server) lab(ended <-chan struct{}) server.Lab {
 	return server.Lab{
 		Memory: &s.memory,
+		Disk:   s.faulty.mount(),
 		BeforeStore: func() {
 			if d := time.Duration(s.disk.Load()); d > 0 {
 				pause(d, ended)
@@ -168,6 +178,13 @@ func (s *Server) Server() *server.Server {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.srv
+}
+
+// Running tells whether the server has been started and neither killed nor stopped since.
+func (s *Server) Running() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.down && s.srv != nil
 }
 
 // Addr returns the address for clients, host:port. It stays the same over a Restart.
@@ -242,7 +259,7 @@ func (s *Server) Expire(c *client.Client) {
 
 // Kill ends the server as SIGKILL would end its process: connections break, no lead is handed over, and what was not
 // synced is lost.
-func (s *Server) Kill() { s.end((*server.Server).Kill) }
+func (s *Server) Kill() { s.end(s.kill) }
 
 // Stop stops the server as SIGTERM would.
 func (s *Server) Stop() { s.end((*server.Server).Close) }
@@ -259,7 +276,7 @@ func (s *Server) end(how func(*server.Server) error) {
 	if down || srv == nil {
 		return
 	}
-	if err := how(srv); err != nil {
+	if err := how(srv); err != nil && !s.faulty.excuses(err) {
 		s.fail("stop server %d: %v", s.id, err)
 	}
 }

@@ -1,0 +1,59 @@
+package sim
+
+import (
+	"io"
+	"math/rand/v2"
+	"time"
+)
+
+// plan is what a seed draws before anything happens.
+type plan struct {
+	seed           uint64
+	servers        int
+	clients        int // that work with plain nodes
+	ops            int // of each of a client's players
+	sessionTimeout time.Duration
+	snapshotBytes  int64
+	limit          time.Duration   // of virtual time
+	rates          []float64       // of the servers' clocks for sessions
+	lags           []time.Duration // of the links between servers
+	forced         bool            // sessions are ended by force, too
+	disks          bool            // on disks that lose what was not synced; else in memory that forgets nothing
+	recipe         string
+	sabotage       sabotage
+	logs           io.Writer // what the servers tell, if anybody wants to know
+}
+
+// sabotage makes something wrong on purpose, to see that it is found.
+type sabotage string
+
+const (
+	doubleEvents sabotage = "each watch event is sent twice"
+	loseEvents   sabotage = "watch events get lost"
+	lateEvents   sabotage = "watch events come behind the next answer"
+	staleReads   sabotage = "reads without a sync pass for fresh ones"
+	fastClocks   sabotage = "sessions are timed three times as fast"
+	noFsync      sabotage = "disks say that they have synced, and have not"
+	tornMulti    sabotage = "a transaction is sent as two"
+	noFence      sabotage = "locks are used beyond their end"
+)
+
+// Clocks for sessions may differ by so much: a client gives up a third of its timeout before the end.
+const leastRate, mostRate = 0.8, 1.25
+
+func draw(seed uint64) plan {
+	r := rand.New(rand.NewPCG(seed, 7))
+	p := plan{
+		seed: seed, servers: 3, clients: 3 + r.IntN(2), ops: 10 + r.IntN(6), limit: 5 * time.Minute,
+		sessionTimeout: 2 * time.Second, snapshotBytes: 4 << 10 << r.IntN(6), forced: r.IntN(3) == 0,
+		recipe: recipeNames[r.IntN(len(recipeNames))], disks: r.IntN(4) > 0,
+	}
+	if r.IntN(4) == 0 {
+		p.servers = 5
+	}
+	for range p.servers {
+		p.rates = append(p.rates, leastRate+(mostRate-leastRate)*r.Float64())
+		p.lags = append(p.lags, time.Duration(r.IntN(2)*r.IntN(3000))*time.Microsecond)
+	}
+	return p
+}

@@ -1,0 +1,197 @@
+package sim
+
+import (
+	"bufio"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+)
+
+var (
+	seedsFlag = flag.String("seeds", "", "which seeds TestSim runs: 4711, or 1-20000; default: a few fresh ones")
+	logFlag   = flag.String("log", "", "a file for a line per seed; seeds that have one are not run again")
+	tellFlag  = flag.String("tell", "", "a file for what the servers tell; for one seed")
+)
+
+// fresh is how many schedules of new seeds each run of the tests makes.
+const fresh = 24
+
+// TestSim runs schedules of fresh seeds, or of those asked for.
+func TestSim(t *testing.T) {
+	first, last := rand.Uint64N(1<<48), uint64(0)
+	last = first + fresh - 1
+	if *seedsFlag != "" {
+		from, to, ranged := strings.Cut(*seedsFlag, "-")
+		var err1, err2 error
+		first, err1 = strconv.ParseUint(from, 10, 64)
+		if last = first; ranged {
+			last, err2 = strconv.ParseUint(to, 10, 64)
+		}
+		if err := errors.Join(err1, err2); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out, done := openLog(t, *logFlag)
+	var seeds []uint64
+	for s := first; s <= last; s++ {
+		if !done[s] {
+			seeds = append(seeds, s)
+		}
+	}
+	sum := runAll(t, seeds, out)
+	t.Logf("seeds %d-%d: %v", first, last, sum)
+	if sum.counted*2 < sum.ran {
+		t.Errorf("too few schedules count: %v", sum)
+	}
+}
+
+// TestKept runs all seeds that have ever failed.
+func TestKept(t *testing.T) {
+	b, err := os.ReadFile("testdata/failed-seeds.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var seeds []uint64
+	for line := range strings.Lines(string(b)) {
+		if f := strings.Fields(line); len(f) > 0 && f[0] != "#" {
+			s, err := strconv.ParseUint(f[0], 10, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			seeds = append(seeds, s)
+		}
+	}
+	t.Log(runAll(t, seeds, nil))
+}
+
+// openLog opens the file for lines, and reads which seeds it has.
+func openLog(t *testing.T, name string) (out *os.File, done map[uint64]bool) {
+	done = make(map[uint64]bool)
+	if name == "" {
+		return nil, done
+	}
+	b, err := os.ReadFile(name)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(b)) {
+		first, _, _ := strings.Cut(line, " ")
+		if s, err := strconv.ParseUint(first, 10, 64); err == nil && strings.HasSuffix(line, "\n") {
+			done[s] = true
+		}
+	}
+	out, err = os.OpenFile(name, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { out.Close() })
+	return out, done
+}
+
+// total sums up results.
+type total struct {
+	mu                               sync.Mutex // guards the rest
+	ran, counted, failed             int
+	acked, writes, histories, events int
+	undecided, faults                int
+}
+
+func (s *total) add(r *result) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ran++
+	if r.failed {
+		s.failed++
+	}
+	if !r.counts() {
+		return
+	}
+	s.counted++
+	s.acked += r.acked
+	s.writes += r.writes
+	s.histories += r.verdict.Histories
+	s.undecided += r.verdict.Undecided
+	s.events += r.streamed
+	for _, n := range r.faults {
+		s.faults += n
+	}
+}
+
+func (s *total) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return fmt.Sprintf("%d schedules of %d count, %d failed: %d requests acknowledged, %d of them writes with a zxid, %d histories (%d undecided), %d streamed events, %d faults",
+		s.counted, s.ran, s.failed, s.acked, s.writes, s.histories, s.undecided, s.events, s.faults)
+}
+
+// runAll runs schedules, as many at a time as there are processors.
+func runAll(t *testing.T, seeds []uint64, out *os.File) *total {
+	var sum total
+	var mu sync.Mutex // guards next, and the file
+	next := 0
+	take := func() (uint64, bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		if next == len(seeds) {
+			return 0, false
+		}
+		next++
+		return seeds[next-1], true
+	}
+	t.Run("seeds", func(t *testing.T) {
+		for i := range runtime.GOMAXPROCS(0) {
+			t.Run(strconv.Itoa(i), func(t *testing.T) {
+				t.Parallel()
+				for s, ok := take(); ok; s, ok = take() {
+					r := one(t, draw(s))
+					sum.add(r)
+					mu.Lock()
+					if out != nil {
+						fmt.Fprintln(out, r)
+					}
+					mu.Unlock()
+				}
+			})
+		}
+	})
+	return &sum
+}
+
+// one runs one schedule, and tells how to repeat it if it fails.
+func one(t *testing.T, p plan) *result {
+	var res result
+	if *tellFlag != "" {
+		f, err := os.Create(*tellFlag)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		w := bufio.NewWriter(f)
+		defer w.Flush()
+		p.logs = w
+	}
+	again := fmt.Sprintf("repeat: go test ./internal/sim -run '^TestSim$' -args -seeds %d", p.seed)
+	defer func() {
+		if p := recover(); p != nil { // a deadlock: nothing else will tell
+			fmt.Fprintln(os.Stderr, again)
+			panic(p)
+		}
+	}()
+	t.Run(strconv.FormatUint(p.seed, 10), func(t *testing.T) {
+		defer func() {
+			if t.Failed() {
+				t.Log(again)
+			}
+		}()
+		run(t, p, &res)
+	})
+	return &res
+}

@@ -1,0 +1,257 @@
+package sim
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/docent-io/docent/client"
+	"github.com/docent-io/docent/internal/history"
+	"github.com/docent-io/docent/internal/wire"
+	"github.com/docent-io/docent/server"
+	"github.com/docent-io/docent/server/servertest"
+)
+
+// world is one schedule: an ensemble, its clients, and what is known of both.
+type world struct {
+	t       *testing.T
+	plan    plan
+	cluster *servertest.Cluster
+	log     history.Log
+	start   time.Time
+	ctx     context.Context
+	ticks   atomic.Int64
+	clocks  []clock // of each server
+
+	mu sync.Mutex // guards r
+	r  records
+}
+
+// records are what the checks look at.
+type records struct {
+	conns      []*history.Conn
+	ops        []history.Op
+	writes     []history.Write
+	numbered   []history.Numbered
+	ephemerals []history.Ephemeral
+	streams    []history.Stream
+	sessions   map[*client.Session]bool
+	reliable   map[*client.Session]int64 // until when a session could be relied on
+	forced     map[int64]bool            // sessions that were ended by force
+	acked      int
+	unknown    int
+	clients    []*client.Client
+}
+
+func (w *world) record(f func(*records)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	f(&w.r)
+}
+
+// tick returns the time for the checks: it moves on with each call, so what follows another thing is later.
+func (w *world) tick() int64 { return w.ticks.Add(1) }
+
+// errLimit says that a schedule did not come to its end in time, although all faults were over.
+var errLimit = errors.New("no progress: the schedule took longer than its limit")
+
+// newWorld starts an ensemble.
+func newWorld(t *testing.T, p plan) *world {
+	w := &world{t: t, plan: p, start: time.Now(), clocks: make([]clock, p.servers)}
+	w.r.reliable = make(map[*client.Session]int64)
+	w.r.sessions, w.r.forced = make(map[*client.Session]bool), make(map[int64]bool)
+	ctx, cancel := context.WithTimeoutCause(context.Background(), p.limit, errLimit)
+	t.Cleanup(cancel)
+	w.ctx = ctx
+	for i := range w.clocks {
+		w.clocks[i].start(p.rates[i])
+	}
+	o := []servertest.Option{servertest.NoSockets(), servertest.WithConfig(w.configure)}
+	if p.disks {
+		o = append(o, servertest.FaultyDisk(p.seed))
+	}
+	w.cluster = servertest.NewCluster(t, p.servers, o...)
+	for i, d := range p.lags {
+		w.cluster.Lag(i, d)
+	}
+	return w
+}
+
+// configure is called before each start of a server.
+func (w *world) configure(cfg *server.Config) {
+	id := cfg.ID
+	clock := &w.clocks[id-1]
+	w.log.Restarted(id)
+	cfg.Listener = &tap{cfg.Listener, w, id}
+	cfg.SnapshotBytes = w.plan.snapshotBytes
+	if w.plan.logs != nil {
+		cfg.Logger = slog.New(slog.NewTextHandler(w.plan.logs, nil)).With("server", id)
+	}
+	cfg.Lab.Now, cfg.Lab.Elapsed = clock.now, clock.elapsed
+	cfg.Lab.Applied = func(a server.Applied) {
+		t := history.Txn{Zxid: a.Zxid, Session: a.Session, Op: a.Op, Err: a.Err, At: int64(time.Since(w.start))}
+		for _, c := range a.Changes {
+			t.Changes = append(t.Changes, history.Change{Type: wire.EventType(c.Type), Path: c.Path})
+		}
+		w.log.Applied(id, t)
+	}
+}
+
+// clock is the clock of one server.
+type clock struct {
+	mu   sync.Mutex // guards the fields below
+	base time.Time
+	rate float64
+	jump time.Duration // of the time of day
+}
+
+func (c *clock) start(rate float64) { c.base, c.rate = time.Now(), rate }
+
+// elapsed is a clock that runs at a rate of its own.
+func (c *clock) elapsed() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.base.Add(time.Duration(float64(time.Since(c.base)) * c.rate))
+}
+
+// now is the time of day, which jumps.
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Now().Round(0).Add(c.jump)
+}
+
+func (c *clock) jumpTo(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.jump = d
+}
+
+// dial connects a client to all servers.
+func (w *world) dial() *client.Client {
+	c := w.cluster.Dial(w.t, func(cfg *client.Config) { cfg.SessionTimeout = w.plan.sessionTimeout })
+	w.record(func(r *records) { r.clients = append(r.clients, c) })
+	return c
+}
+
+// session returns the present session of c, and remembers it.
+func (w *world) session(c *client.Client) (*client.Session, error) {
+	s, err := c.Session(w.ctx)
+	if err == nil {
+		w.record(func(r *records) { r.sessions[s] = true })
+	}
+	return s, err
+}
+
+// do carries out a request on the present session of c and counts it. sent is false if it was certainly not carried out
+// for want of a session.
+func (w *world) do(c *client.Client, f func(s *client.Session) error) (outcome history.Outcome, sent bool) {
+	s, err := w.session(c)
+	if err != nil {
+		return "", false
+	}
+	err = f(s)
+	if d := s.Remaining(); d > 0 {
+		w.record(func(r *records) { r.reliable[s] = max(r.reliable[s], int64(time.Since(w.start)+d)) })
+	}
+	var code client.Code
+	switch {
+	case err == nil:
+		outcome = history.OK
+	case errors.Is(err, client.ErrMaybeApplied):
+		w.record(func(r *records) { r.unknown++ })
+		return history.Unknown, true
+	case errors.Is(err, client.ErrNoNode):
+		outcome = history.NoNode
+	case errors.Is(err, client.ErrNodeExists):
+		outcome = history.NodeExists
+	case errors.Is(err, client.ErrBadVersion):
+		outcome = history.BadVersion
+	case errors.As(err, &code) && !errors.Is(err, client.ErrSessionExpired):
+		w.t.Errorf("request failed: %v", err)
+		return "", false
+	default:
+		return "", false
+	}
+	w.record(func(r *records) { r.acked++ })
+	return outcome, true
+}
+
+// acknowledged notes a write and its zxid.
+func (w *world) acknowledged(s *client.Session, zxid, call int64, changes ...history.Change) {
+	x := history.Write{Zxid: zxid, Session: s.ID(), Changes: changes, Call: call, Return: w.tick()}
+	w.record(func(r *records) { r.writes = append(r.writes, x) })
+}
+
+// think waits a little, or now and then for longer, and tells whether there is time left.
+func (w *world) think(r *rand.Rand) bool {
+	if r.IntN(3) > 0 {
+		return w.ctx.Err() == nil
+	}
+	return w.pause(time.Duration(1+r.IntN(1<<r.IntN(9))) * time.Millisecond)
+}
+
+func (w *world) pause(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-w.ctx.Done():
+		return false
+	}
+}
+
+// digest asks a server for the digest of its tree: "zxid: digest".
+func (w *world) digest(s *servertest.Server) (string, error) {
+	nc, err := s.DialContext(w.ctx, "tcp", s.Addr())
+	if err != nil {
+		return "", err
+	}
+	defer nc.Close()
+	if err := deadline(nc); err != nil {
+		return "", err
+	}
+	if _, err := nc.Write([]byte("hash")); err != nil {
+		return "", err
+	}
+	line, err := bufio.NewReader(nc).ReadString('\n')
+	return strings.TrimSpace(line), err
+}
+
+func deadline(nc net.Conn) error { return nc.SetDeadline(time.Now().Add(5 * time.Second)) }
+
+// converged waits until all servers have carried out the same, and compares their trees.
+func (w *world) converged() error {
+	for {
+		digests := make(map[string][]uint64)
+		zxids := make(map[string]bool)
+		for _, s := range w.cluster.Servers {
+			d, err := w.digest(s)
+			if err != nil {
+				d = fmt.Sprintf("%d: %v", s.ID(), err)
+			}
+			digests[d] = append(digests[d], s.ID())
+			zxid, _, _ := strings.Cut(d, ":")
+			zxids[zxid] = true
+		}
+		if len(digests) == 1 {
+			return nil
+		}
+		if len(zxids) == 1 {
+			return fmt.Errorf("trees differ at one zxid: %v", digests)
+		}
+		if !w.pause(20 * time.Millisecond) {
+			return fmt.Errorf("servers do not come to the same state: %v", digests)
+		}
+	}
+}
