@@ -159,23 +159,25 @@ type readCloser struct {
 	io.Closer
 }
 
-// check compares state.bin with its description and sum. Where they differ, either of the two files may be the damaged one.
+// check compares state.bin with meta.json. If the sum is right, what else differs is meta.json's.
 func (s *snapshots) check(f File, size int64, m *snapMeta) error {
-	if size != m.Size {
-		return s.damaged(m.ID, "", fmt.Errorf("it has %d bytes and not %d", size, m.Size))
-	}
 	sum, all := sums(), io.NewSectionReader(f, 0, size)
 	want := describe(&m.SnapshotMeta)
-	got := make([]byte, len(want))
-	if _, err := io.ReadFull(all, got); err != nil || !bytes.Equal(got, want) {
-		return s.damaged(m.ID, "", errDescription)
+	got := make([]byte, min(int64(len(want)), size))
+	_, err := io.ReadFull(all, got)
+	if err == nil {
+		sum.Write(got)
+		_, err = io.CopyBuffer(sum, all, make([]byte, min(256<<10, 1+size)))
 	}
-	sum.Write(got)
-	if _, err := io.CopyBuffer(sum, all, make([]byte, min(256<<10, 1+size))); err != nil {
+	switch {
+	case err != nil:
 		return fmt.Errorf("snapshot %s: %w", filepath.Join(s.dir, m.ID, stateName), err)
-	}
-	if !bytes.Equal(sum.Sum(nil), m.CRC) {
-		return s.damaged(m.ID, "", errors.New("its checksum is not that of meta.json"))
+	case !bytes.Equal(sum.Sum(nil), m.CRC):
+		return s.damaged(m.ID, stateName, errors.New("its checksum is not that of meta.json"))
+	case size != m.Size:
+		return s.damaged(m.ID, metaName, fmt.Errorf("there are %d bytes and not %d", size, m.Size))
+	case !bytes.Equal(got, want):
+		return s.damaged(m.ID, metaName, errDescription)
 	}
 	return nil
 }
