@@ -10,7 +10,9 @@
 #   make bench-table  the table alone; ROWS=writes,reads picks rows (ROWS=list), make figures-try tries all for a moment
 #   make schedules the CI's share of the random schedules of locks and elections, on virtual time: minutes
 #   make soak-locks    those of the seeds FROM to TO, with a line for each range in docs/locks-soak.md
-#   make fuzz      every fuzz target for FUZZTIME (10s)
+#   make fuzz      every fuzz target for FUZZTIME (10s), or those that FUZZ matches; the executions of all runs are added up in bin/fuzz.txt
+#   make storage-faults  crashes, torn tails, flipped bits and full disks under the storage, at full size: minutes
+#   make hostile   FRAMES (1,000,000) mutated frames at an ensemble; make crowd: CROWD (10,000) sessions cut off, and left behind
 #   make interop   foreign clients against docent, docent's client and stories against Apache ZooKeeper; writes docs/interop.md
 #   make interop-newest  the same, with newer versions beside Debian's (needs Maven and pip)
 #   make interop-ci  a slice of that, in minutes, which writes no page but fails where it would have an empty cell
@@ -24,7 +26,7 @@ STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.7.0
 # go-zookeeper's checks are a module of their own, which ./... does not reach.
 GOZK = internal/interop/gozk
 
-.PHONY: check fmt vet staticcheck test race race-command bench bench-client bench-locks figures bench-table figures-try schedules soak soak-locks fuzz interop interop-newest interop-ci interop-page examples
+.PHONY: check fmt vet staticcheck test race race-command bench bench-client bench-locks figures bench-table figures-try schedules soak soak-locks fuzz storage-faults hostile crowd interop interop-newest interop-ci interop-page examples
 
 check: fmt vet staticcheck test
 
@@ -88,14 +90,24 @@ soak:
 	DOCENT_SOAK=$(SOAK) go test -count=1 -timeout 2h -v -run Soak ./client
 	go test -count=1 -timeout 1h -run TestWalk ./client -walks 20000
 
-# go test fuzzes one target of one package at a time.
+# Each run adds a line for each target to bin/fuzz.txt, and prints the sum.
+FUZZ ?= .
 fuzz:
-	@set -e; for pkg in $$(go list $(PKG)); do \
-		for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
-			echo "$$pkg $$target"; \
-			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
-		done; \
-	done
+	.ci/fuzz $(FUZZTIME) '$(FUZZ)' $(PKG)
+
+# At full size: every place of a crash 20 times, a torn tail at every byte of 64 KiB, every bit of every file flipped.
+storage-faults:
+	DOCENT_FULL=1 go test -count=1 -timeout 30m -v -run 'Crash|Torn|Flip|DiskFull|OneFailure|Damage|Missing' ./server/internal/storage
+
+# Mutated frames at an ensemble of three processes while healthy clients are watched; FRAMES is how many.
+FRAMES ?= 1000000
+hostile:
+	DOCENT_HOSTILE_FRAMES=$(FRAMES) go test -count=1 -timeout 2h -v -run '^TestHostile_Frames$$' ./cmd/docent
+
+# Crowds of sessions: a reconnect storm, a flood.
+CROWD ?= 10000
+crowd:
+	DOCENT_CROWD=$(CROWD) go test -count=1 -timeout 30m -v -run '^TestCrowd_' ./cmd/docent
 
 # What passes is recorded here, and docs/interop.md is made of it.
 RECORDS ?= $(or $(TMPDIR),/tmp)/docent-interop-records
