@@ -50,11 +50,13 @@ func padded(off int) int { return (off + 7) / 8 * 8 }
 // from there.
 func TestTornTailAtEveryByte(t *testing.T) {
 	for _, size := range []int{300, 64 << 10} {
-		t.Run(fmt.Sprint(size), func(t *testing.T) { testTornTail(t, size) })
+		for _, behind := range []string{"nothing", "zeros", "garbage", "older content"} {
+			t.Run(fmt.Sprintf("%d, %s behind", size, behind), func(t *testing.T) { testTornTail(t, size, behind) })
+		}
 	}
 }
 
-func testTornTail(t *testing.T, size int) {
+func testTornTail(t *testing.T, size int, behind string) {
 	d, rnd := logDisk(t), rand.New(rand.NewPCG(1, 2))
 	l := logOn(t, d, 1<<20)
 	var want []*raft.Log
@@ -84,31 +86,29 @@ func testTornTail(t *testing.T, size int) {
 	}
 	starts := 0
 	for cut := 64; cut <= end; cut += step {
-		for _, behind := range []string{"nothing", "zeros", "garbage", "older content"} {
-			torn := bytes.Clone(img[:cut])
-			switch behind {
-			case "zeros":
-				torn = append(torn, make([]byte, len(img)-cut)...)
-			case "garbage":
-				for len(torn) < end {
-					torn = append(torn, byte(rnd.Uint32()))
-				}
-			case "older content":
-				torn = append(torn, old[cut:len(img)]...)
+		torn := bytes.Clone(img[:cut])
+		switch behind {
+		case "zeros":
+			torn = append(torn, make([]byte, len(img)-cut)...)
+		case "garbage":
+			for len(torn) < end {
+				torn = append(torn, byte(rnd.Uint32()))
 			}
-			whole := 0
-			for whole+1 < len(ends) && len(torn) >= padded(ends[whole+1]) && bytes.Equal(torn[:ends[whole+1]], img[:ends[whole+1]]) {
-				whole++
-			}
-			c := d.Clone(uint64(cut))
-			if err := c.Replace(name, torn); err != nil {
-				t.Fatal(err)
-			}
-			if err := goesOn(t, c, want[:2*whole:2*whole]); err != nil {
-				t.Fatalf("cut at byte %d, %s behind: %v", cut, behind, err)
-			}
-			starts++
+		case "older content":
+			torn = append(torn, old[cut:len(img)]...)
 		}
+		whole := 0
+		for whole+1 < len(ends) && len(torn) >= padded(ends[whole+1]) && bytes.Equal(torn[:ends[whole+1]], img[:ends[whole+1]]) {
+			whole++
+		}
+		c := d.Clone(uint64(cut))
+		if err := c.Replace(name, torn); err != nil {
+			t.Fatal(err)
+		}
+		if err := goesOn(t, c, want[:2*whole:2*whole]); err != nil {
+			t.Fatalf("cut at byte %d: %v", cut, err)
+		}
+		starts++
 	}
 	t.Logf("%d starts", starts)
 }
