@@ -1,8 +1,11 @@
 package history
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"sync"
+	"time"
 
 	"github.com/docent-io/docent/internal/wire"
 )
@@ -74,6 +77,19 @@ func (l *Log) get(zxid int64) *Txn {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.txns[zxid]
+}
+
+// Story tells what happened, a line for each transaction, for who looks for the cause of what a check found.
+func (l *Log) Story() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var b strings.Builder
+	for z := int64(1); z <= l.last; z++ {
+		if x := l.txns[z]; x != nil {
+			fmt.Fprintf(&b, "%v %#x session %#x %s err %d %v\n", time.Duration(x.At), z, uint64(x.Session), x.Op, x.Err, x.Changes)
+		}
+	}
+	return b.String()
 }
 
 // Check tells whether all servers carried out the same, and whether the log has a gap. Servers that follow a log from its

@@ -35,7 +35,7 @@ const (
 )
 
 func recipes() map[string]recipe {
-	var roster testkit.Roster[bool]
+	var roster testkit.Roster[holding]
 	var tokens fencing
 	return map[string]recipe{
 		"mutex": {play: func(w *world, c *client.Client, _ int, r *rand.Rand) {
@@ -83,17 +83,43 @@ func excusable(err error) bool {
 	return false
 }
 
+// held is what holds have in common.
+type held interface {
+	Context() context.Context
+	Session() *client.Session
+	Token() uint64
+}
+
+// holding is who says that it holds, since when.
+type holding struct {
+	shared  bool
+	session int64
+	token   uint64
+	at      time.Duration
+}
+
+func (h holding) String() string {
+	return fmt.Sprintf("session %#x with token %#x since %v", uint64(h.session), h.token, h.at)
+}
+
 // exclusive holds a thing of which there is one. While no session is ended by force, two contexts never live together.
-func (w *world) exclusive(r *rand.Rand, roster *testkit.Roster[bool], ctx context.Context, shared bool) error {
-	together := roster.Enter(ctx, shared)
-	if len(together) > 1 && !w.plan.forced && slices.Contains(together, false) {
-		return fmt.Errorf("%d hold together", len(together))
+func (w *world) exclusive(r *rand.Rand, roster *testkit.Roster[holding], h held, shared bool) error {
+	ctx := h.Context()
+	together := roster.Enter(ctx, holding{shared, h.Session().ID(), h.Token(), time.Since(w.start)})
+	alone := func(h holding) bool { return !h.shared }
+	if len(together) > 1 && !w.plan.forced && slices.ContainsFunc(together, alone) {
+		return fmt.Errorf("hold together: %v", together)
 	}
+	w.spend(r, ctx)
+	return nil
+}
+
+// spend holds for a while.
+func (w *world) spend(r *rand.Rand, ctx context.Context) {
 	wait, cancel := context.WithTimeout(ctx, time.Duration(r.IntN(1000))*time.Millisecond)
 	defer cancel()
 	<-wait.Done()
 	w.record(func(rec *records) { rec.acked++ })
-	return nil
 }
 
 // release lets go, and does not wait for ever.
@@ -103,12 +129,12 @@ func (w *world) release(f func(context.Context) error) error {
 	return f(ctx)
 }
 
-func (w *world) holdMutex(c *client.Client, r *rand.Rand, roster *testkit.Roster[bool], tokens *fencing) error {
+func (w *world) holdMutex(c *client.Client, r *rand.Rand, roster *testkit.Roster[holding], tokens *fencing) error {
 	h, err := lock.New(c, "/mutex").Lock(w.ctx)
 	if err != nil {
 		return err
 	}
-	err = w.exclusive(r, roster, h.Context(), false)
+	err = w.exclusive(r, roster, h, false)
 	begin := h.Txn
 	if w.plan.sabotage == noFence {
 		w.pause(time.Duration(r.IntN(6)) * time.Second)
@@ -117,16 +143,16 @@ func (w *world) holdMutex(c *client.Client, r *rand.Rand, roster *testkit.Roster
 	return errors.Join(err, tokens.write(w, begin, h.Token()), w.release(h.Unlock))
 }
 
-func (w *world) holdTerm(c *client.Client, r *rand.Rand, roster *testkit.Roster[bool], tokens *fencing) error {
+func (w *world) holdTerm(c *client.Client, r *rand.Rand, roster *testkit.Roster[holding], tokens *fencing) error {
 	t, err := leader.Campaign(w.ctx, c, "/leader")
 	if err != nil {
 		return err
 	}
-	err = w.exclusive(r, roster, t.Context(), false)
+	err = w.exclusive(r, roster, t, false)
 	return errors.Join(err, tokens.write(w, t.Txn, t.Token()), w.release(t.Resign))
 }
 
-func (w *world) holdRW(c *client.Client, r *rand.Rand, roster *testkit.Roster[bool]) error {
+func (w *world) holdRW(c *client.Client, r *rand.Rand, roster *testkit.Roster[holding]) error {
 	m, shared := lock.NewRW(c, "/rw"), r.IntN(2) == 0
 	take := m.Lock
 	if shared {
@@ -136,19 +162,19 @@ func (w *world) holdRW(c *client.Client, r *rand.Rand, roster *testkit.Roster[bo
 	if err != nil {
 		return err
 	}
-	return errors.Join(w.exclusive(r, roster, h.Context(), shared), w.release(h.Unlock))
+	return errors.Join(w.exclusive(r, roster, h, shared), w.release(h.Unlock))
 }
 
 // holdPermit takes one of two permits: never three are out.
-func (w *world) holdPermit(c *client.Client, r *rand.Rand, roster *testkit.Roster[bool]) error {
+func (w *world) holdPermit(c *client.Client, r *rand.Rand, roster *testkit.Roster[holding]) error {
 	p, err := lock.NewSemaphore(c, "/semaphore", 2).Acquire(w.ctx, 1)
 	if err != nil {
 		return err
 	}
-	err = w.exclusive(r, roster, p.Context(), true)
-	if n := len(roster.Enter(p.Context(), true)); n > 4 && !w.plan.forced { // each is there twice
-		err = errors.Join(err, fmt.Errorf("%d permits of 2 are out", n/2))
+	if together := roster.Enter(p.Context(), holding{true, p.Session().ID(), p.Token(), time.Since(w.start)}); len(together) > 2 && !w.plan.forced {
+		err = fmt.Errorf("of 2 permits are out: %v", together)
 	}
+	w.spend(r, p.Context())
 	return errors.Join(err, w.release(p.Unlock))
 }
 

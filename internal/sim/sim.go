@@ -88,7 +88,7 @@ func run(t *testing.T, p plan, res *result) {
 			}
 		})
 		if t.Failed() {
-			t.Logf("%v", script)
+			t.Logf("%+v\n%v\n%s", p, script, w.log.Story())
 		}
 	})
 }
