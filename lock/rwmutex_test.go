@@ -209,7 +209,9 @@ func TestRWMutex_WrongKind(t *testing.T) {
 func TestRWMutex_ReadersWakeOnce(t *testing.T) {
 	srv := servertest.New(t)
 	long := func(c *client.Config) { c.SessionTimeout = time.Minute }
-	writer := mustWLock(t, srv.Dial(t, long), "/rw/x").Held
+	first := srv.Dial(t, long)
+	writer := mustWLock(t, first, "/rw/x").Held
+	testkit.Eventually(t, "the writer watches its node", func() bool { return first.Stats().WatchesOpen == 1 })
 	var writers []<-chan outcome
 	const n = 5
 	join := func(read bool, n int) <-chan outcome {

@@ -97,8 +97,8 @@ the real server, fails when one is above its bound, and writes this page with ` 
 |---|---|---|---|---|---|---|
 %s
 Reads and writes are requests of all who take part, pings aside. A wake-up is a watch event that a server sends; the one
-who leaves gets one as well, for its own node. A free lock takes one round trip, for the create and the list in one flight;
-the watch on its own node is set behind that, and nobody waits for it. Releasing it is a second, unless that goes with the
+who leaves gets one as well, for its own node, if it held for more than a moment: only then that node is watched. A free lock
+takes one round trip, for the create and the list in one flight. Releasing it is a second, unless that goes with the
 create and the list of the next turn (Relock). Who was second in line from the beginning need not read when the first has
 gone; whoever had more ahead reads the list once.
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/docent-io/docent/client"
 )
@@ -32,16 +33,8 @@ func newHold(t *Ticket) (*Hold, error) {
 		end(nil)
 		return nil, context.Cause(ctx)
 	}
-	own := t.own
-	if own == nil {
-		var err error
-		if own, err = t.s.WatchLater(t.path); err != nil {
-			end(nil)
-			return nil, err
-		}
-	}
 	h := &Hold{line: t.line, s: t.s, path: t.path, token: t.token, ctx: ctx, end: end}
-	h.keep(own)
+	h.keep(t.own)
 	return h, nil
 }
 
@@ -139,13 +132,21 @@ func (h *Hold) keep(own *client.Watch) {
 		h.keepers.Go(func() { h.end(h.ask()) })
 	}
 	h.when(atEnd, func(f func()) func() bool { return context.AfterFunc(h.ctx, f) }, h.leave)
-	h.when(atEvent, own.AfterFunc, func() { h.look(own) })
+	if own != nil {
+		h.when(atEvent, own.AfterFunc, func() { h.wake(own) })
+		return
+	}
+	h.when(atEvent, func(f func()) func() bool { return time.AfterFunc(unwatched, f).Stop }, func() { h.look(0) })
 }
+
+// unwatched is how long a new hold goes without a watch on its node. Most locks of programs in a loop are over by then, and
+// the watch, with the event that ends it, would be half of what they ask of the server.
+const unwatched = 5 * time.Millisecond
 
 // The two things that may call for a keeper.
 const (
 	atEnd   = iota // the hold is lost
-	atEvent        // the watch on our node has ended
+	atEvent        // the watch on our node has ended, or it is time to set one
 )
 
 // when makes do a keeper to come, unless the hold is retired.
@@ -167,17 +168,21 @@ func (h *Hold) leave() {
 	}
 }
 
-// look finds out what has ended the watch on our node, and sets the next one. That the node was deleted needs no second
-// look, for its name is never used again.
-func (h *Hold) look(own *client.Watch) {
+// wake finds out what has ended the watch on our node. That the node was deleted needs no look at it, for its name is never
+// used again.
+func (h *Hold) wake(own *client.Watch) {
 	ev, err := own.Wait(h.ctx)
-	if h.ctx.Err() != nil {
-		return
-	}
-	if err == nil && ev.Type == client.EventDeleted || errors.Is(err, client.ErrNoNode) {
+	switch {
+	case h.ctx.Err() != nil:
+	case err == nil && ev.Type == client.EventDeleted || errors.Is(err, client.ErrNoNode):
 		h.end(ErrGone)
-		return
+	default:
+		h.look(-1)
 	}
+}
+
+// look sets the next watch on our node, and passes on what stands in it, if its version is not the one known.
+func (h *Hold) look(known int32) {
 	node, next, err := h.s.GetW(h.ctx, h.path)
 	switch {
 	case errors.Is(err, client.ErrNoNode):
@@ -185,10 +190,10 @@ func (h *Hold) look(own *client.Watch) {
 	case err != nil:
 		h.end(err)
 	default:
-		if h.line.Notice != nil {
+		if h.line.Notice != nil && node.Stat.Version != known {
 			h.line.Notice(node.Data)
 		}
-		h.when(atEvent, next.AfterFunc, func() { h.look(next) })
+		h.when(atEvent, next.AfterFunc, func() { h.wake(next) })
 	}
 }
 
