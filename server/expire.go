@@ -13,16 +13,33 @@ import (
 // lead is what a server does only while it leads: it watches the clock for all sessions, and for the containers that
 // ran empty.
 type lead struct {
-	lab     *Lab            // whose clock counts
+	pace    float64         // of the clock, if it is not to be a right one
+	began   time.Time       // when such a clock was right
 	mu      sync.Mutex      // guards tracker
 	tracker *expiry.Tracker // nil while another server leads
+}
+
+// now is the time on the clock for sessions.
+func (l *lead) now() time.Time {
+	if l.pace == 0 {
+		return time.Now()
+	}
+	return l.began.Add(time.Duration(float64(time.Since(l.began)) * l.pace))
+}
+
+// span is how long something lasts that lasts d on the clock for sessions.
+func (l *lead) span(d time.Duration) time.Duration {
+	if l.pace == 0 {
+		return d
+	}
+	return time.Duration(float64(d) / l.pace)
 }
 
 func (l *lead) add(id int64, timeout time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.tracker != nil {
-		l.tracker.Add(id, timeout, l.lab.elapsed())
+		l.tracker.Add(id, timeout, l.now())
 	}
 }
 
@@ -30,7 +47,7 @@ func (l *lead) touch(id int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.tracker != nil && id != 0 {
-		l.tracker.Touch(id, l.lab.elapsed())
+		l.tracker.Touch(id, l.now())
 	}
 }
 
@@ -45,7 +62,7 @@ func (l *lead) remove(id int64) {
 func (l *lead) overdue() []int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.tracker.Overdue(l.lab.elapsed())
+	return l.tracker.Overdue(l.now())
 }
 
 // deadline returns when a session will be overdue, unless it is heard before.
@@ -72,7 +89,7 @@ func (s *Server) leading(ctx context.Context) {
 		s.lead.tracker = nil
 		s.lead.mu.Unlock()
 	}()
-	expire := time.NewTicker(s.cfg.Tick)
+	expire := time.NewTicker(s.lead.span(s.cfg.Tick))
 	defer expire.Stop()
 	var listed published
 	s.publish(&listed)
@@ -99,7 +116,7 @@ func (s *Server) beginLead() {
 	defer s.state.mu.RUnlock()
 	s.lead.mu.Lock()
 	defer s.lead.mu.Unlock()
-	s.lead.tracker = track(s.state.tree, s.lead.lab.elapsed(), s.cfg.Tick)
+	s.lead.tracker = track(s.state.tree, s.lead.now(), s.cfg.Tick)
 }
 
 // restored begins anew if this server leads: other sessions than before are there. The caller holds the tree's lock.
@@ -107,7 +124,7 @@ func (l *lead) restored(t *tree.Tree, tick time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.tracker != nil {
-		l.tracker = track(t, l.lab.elapsed(), tick)
+		l.tracker = track(t, l.now(), tick)
 	}
 }
 

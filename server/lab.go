@@ -24,8 +24,8 @@ type Lab struct {
 	Applied func(Applied)
 	// Now, if given, is the time of day: what nodes are stamped with. It may jump.
 	Now func() time.Time
-	// Elapsed, if given, is the clock that sessions are timed by while this server leads. It may run slow or fast.
-	Elapsed func() time.Time
+	// Pace, unless 0, is how fast the clock runs that sessions are timed by while this server leads; that of a right one is 1.
+	Pace float64
 }
 
 // Applied is a transaction as a server carried it out.
@@ -48,13 +48,6 @@ func (l *Lab) now() time.Time {
 		return time.Now()
 	}
 	return l.Now()
-}
-
-func (l *Lab) elapsed() time.Time {
-	if l.Elapsed == nil {
-		return time.Now()
-	}
-	return l.Elapsed()
 }
 
 // tell reports a transaction to Applied.

@@ -72,7 +72,7 @@ func Start(cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg, log: cfg.Logger, started: time.Now(), closed: make(chan struct{}), opened: make(chan struct{}),
 		conns: make(map[*conn]struct{}), perHost: make(map[string]int)}
 	s.state = state{srv: s, tree: tree.New(), watches: watch.New[*conn](), conns: make(map[int64]*conn)}
-	s.lead.lab = &s.cfg.Lab
+	s.lead.pace, s.lead.began = cfg.Lab.Pace, s.started
 	s.toucher = toucher{srv: s, wake: make(chan struct{}, 1)}
 	s.sessions.start(cfg.ID, s.started)
 	if cfg.ExtendedTypes {

@@ -293,7 +293,7 @@ func (l *lead) handle(_ uint64, req []byte) ([]byte, error) {
 	if l.tracker == nil {
 		return resp, nil
 	}
-	now := l.lab.elapsed()
+	now := l.now()
 	for i := range resp {
 		if l.tracker.Touch(int64(binary.BigEndian.Uint64(req[8*i:])), now) {
 			resp[i] = 1

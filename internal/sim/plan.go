@@ -24,20 +24,6 @@ type plan struct {
 	logs           io.Writer // what the servers tell, if anybody wants to know
 }
 
-// sabotage makes something wrong on purpose, to see that it is found.
-type sabotage string
-
-const (
-	doubleEvents sabotage = "each watch event is sent twice"
-	loseEvents   sabotage = "watch events get lost"
-	lateEvents   sabotage = "watch events come behind the next answer"
-	staleReads   sabotage = "reads without a sync pass for fresh ones"
-	fastClocks   sabotage = "sessions are timed three times as fast"
-	noFsync      sabotage = "disks say that they have synced, and have not"
-	tornMulti    sabotage = "a transaction is sent as two"
-	noFence      sabotage = "locks are used beyond their end"
-)
-
 // Clocks for sessions may differ by so much: a client gives up a third of its timeout before the end.
 const leastRate, mostRate = 0.8, 1.25
 
@@ -54,6 +40,25 @@ func draw(seed uint64) plan {
 	for range p.servers {
 		p.rates = append(p.rates, leastRate+(mostRate-leastRate)*r.Float64())
 		p.lags = append(p.lags, time.Duration(r.IntN(2)*r.IntN(3000))*time.Microsecond)
+	}
+	return p
+}
+
+// spoiled is the plan with something wrong.
+func (p plan) spoiled(how sabotage) plan {
+	p.sabotage = how
+	if how.ofEvents() {
+		p.limit = 30 * time.Second // who waits for an event that is lost waits for long
+	}
+	switch how {
+	case fastClocks:
+		for i := range p.rates {
+			p.rates[i] = 3
+		}
+	case noSync:
+		p.disks = true
+	case noFence:
+		p.recipe, p.forced = "mutex", true
 	}
 	return p
 }

@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"os"
+	"os/exec"
+	"regexp"
 	"runtime"
 	"strconv"
 	"strings"
@@ -18,6 +20,7 @@ import (
 var (
 	seedsFlag = flag.String("seeds", "", "which seeds TestSim runs: 4711, or 1-20000; default: a few fresh ones")
 	logFlag   = flag.String("log", "", "a file for a line per seed; seeds that have one are not run again")
+	spoilFlag = flag.String("spoil", "", "what to do wrong on purpose, in the words of sabotage.go")
 	tellFlag  = flag.String("tell", "", "a file for what the servers tell; for one seed")
 )
 
@@ -96,6 +99,40 @@ func openLog(t *testing.T, name string) (out *os.File, done map[uint64]bool) {
 	return out, done
 }
 
+// TestSabotage sees that what is wrong on purpose is found, by what the checks say of it, in processes of their own whose
+// tests fail.
+func TestSabotage(t *testing.T) {
+	if *spoilFlag != "" || *seedsFlag != "" {
+		t.Skip("this is such a process")
+	}
+	for how, say := range map[sabotage]string{
+		doubleEvents: "which no watch waits for",
+		loseEvents:   "before the event for|no event for",
+		lateEvents:   "before the event for|behind an answer",
+		staleReads:   "are not linearizable",
+		fastClocks:   "could rely on being alive until",
+		noSync:       "where another one had|and no server has it|trees differ|has \"\"|out of thin air|not linearizable|damaged",
+		tornMulti:    "together",
+		noFence:      "was written with token",
+	} {
+		t.Run(string(how), func(t *testing.T) {
+			t.Parallel()
+			for from := 1; from < 200; from += 4 {
+				cmd := exec.Command(os.Args[0], "-test.run=^TestSim$", "-seeds", fmt.Sprintf("%d-%d", from, from+3), "-spoil", string(how))
+				out, err := cmd.CombinedOutput()
+				if err == nil {
+					continue
+				}
+				if !regexp.MustCompile(say).Match(out) {
+					t.Errorf("found, but not %q:\n%.4000s", say, out)
+				}
+				return
+			}
+			t.Error("not found in 200 schedules")
+		})
+	}
+}
+
 // total sums up results.
 type total struct {
 	mu                               sync.Mutex // guards the rest
@@ -151,7 +188,7 @@ func runAll(t *testing.T, seeds []uint64, out *os.File) *total {
 			t.Run(strconv.Itoa(i), func(t *testing.T) {
 				t.Parallel()
 				for s, ok := take(); ok; s, ok = take() {
-					r := one(t, draw(s))
+					r := one(t, draw(s).spoiled(sabotage(*spoilFlag)))
 					sum.add(r)
 					mu.Lock()
 					if out != nil {

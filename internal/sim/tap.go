@@ -25,12 +25,17 @@ func (l *tap) Accept() (net.Conn, error) {
 	}
 	rec := &history.Conn{Name: fmt.Sprintf("server %d, %s", l.id, nc.RemoteAddr())}
 	l.world.record(func(r *records) { r.conns = append(r.conns, rec) })
-	return &tapped{Conn: nc, in: cutter{frame: rec.Received}, out: cutter{frame: rec.Sent}}, nil
+	c := &tapped{Conn: nc, in: cutter{frame: rec.Received}, out: cutter{frame: rec.Sent}}
+	if l.world.plan.sabotage.ofEvents() {
+		c.wrong = &meddler{how: l.world.plan.sabotage}
+	}
+	return c, nil
 }
 
 type tapped struct {
 	net.Conn
 	in, out cutter
+	wrong   *meddler // nil: the server is left alone
 }
 
 func (c *tapped) Read(p []byte) (int, error) {
@@ -40,8 +45,15 @@ func (c *tapped) Read(p []byte) (int, error) {
 }
 
 func (c *tapped) Write(p []byte) (int, error) {
+	n := len(p)
+	if c.wrong != nil {
+		p = c.wrong.meddle(p)
+	}
 	c.out.cut(p)
-	return c.Conn.Write(p)
+	if _, err := c.Conn.Write(p); err != nil {
+		return 0, err
+	}
+	return n, nil
 }
 
 // CloseWrite tells the client that nothing follows.

@@ -72,12 +72,12 @@ func newWorld(t *testing.T, p plan) *world {
 	ctx, cancel := context.WithTimeoutCause(context.Background(), p.limit, errLimit)
 	t.Cleanup(cancel)
 	w.ctx = ctx
-	for i := range w.clocks {
-		w.clocks[i].start(p.rates[i])
-	}
 	o := []servertest.Option{servertest.NoSockets(), servertest.WithConfig(w.configure)}
 	if p.disks {
 		o = append(o, servertest.FaultyDisk(p.seed))
+	}
+	if p.sabotage == noSync {
+		o = append(o, servertest.LyingDisk())
 	}
 	w.cluster = servertest.NewCluster(t, p.servers, o...)
 	for i, d := range p.lags {
@@ -96,7 +96,7 @@ func (w *world) configure(cfg *server.Config) {
 	if w.plan.logs != nil {
 		cfg.Logger = slog.New(slog.NewTextHandler(w.plan.logs, nil)).With("server", id)
 	}
-	cfg.Lab.Now, cfg.Lab.Elapsed = clock.now, clock.elapsed
+	cfg.Lab.Now, cfg.Lab.Pace = clock.now, w.plan.rates[id-1]
 	cfg.Lab.Applied = func(a server.Applied) {
 		t := history.Txn{Zxid: a.Zxid, Session: a.Session, Op: a.Op, Err: a.Err, At: int64(time.Since(w.start))}
 		for _, c := range a.Changes {
@@ -106,21 +106,10 @@ func (w *world) configure(cfg *server.Config) {
 	}
 }
 
-// clock is the clock of one server.
+// clock is the time of day of one server.
 type clock struct {
-	mu   sync.Mutex // guards the fields below
-	base time.Time
-	rate float64
-	jump time.Duration // of the time of day
-}
-
-func (c *clock) start(rate float64) { c.base, c.rate = time.Now(), rate }
-
-// elapsed is a clock that runs at a rate of its own.
-func (c *clock) elapsed() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.base.Add(time.Duration(float64(time.Since(c.base)) * c.rate))
+	mu   sync.Mutex // guards jump
+	jump time.Duration
 }
 
 // now is the time of day, which jumps.

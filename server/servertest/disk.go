@@ -13,6 +13,7 @@ import (
 // faultyDisk is the disk of a server with the option FaultyDisk. That of one without is nil.
 type faultyDisk struct {
 	disk *memdisk.Disk
+	lies bool // that it has synced
 
 	mu   sync.Mutex // guards the fields below
 	fail bool       // the next sync fails
@@ -40,10 +41,30 @@ func (d *faultyDisk) hook(op memdisk.Op) error {
 
 // mount is the disk for one start of the server, nil without one.
 func (d *faultyDisk) mount() storage.Disk {
-	if d == nil {
+	switch {
+	case d == nil:
 		return nil
+	case d.lies:
+		return lyingDisk{d.disk.Mount()}
 	}
 	return d.disk.Mount()
+}
+
+// lyingDisk says that it has synced files, and has not.
+type lyingDisk struct{ storage.Disk }
+
+type lyingFile struct{ storage.File }
+
+func (lyingFile) Datasync() error { return nil }
+
+func (d lyingDisk) Create(path string) (storage.File, error) {
+	f, err := d.Disk.Create(path)
+	return lyingFile{f}, err
+}
+
+func (d lyingDisk) Open(path string) (storage.File, error) {
+	f, err := d.Disk.Open(path)
+	return lyingFile{f}, err
 }
 
 // excuses tells whether a server may end with this error: it was told that its disk had failed.

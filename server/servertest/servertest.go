@@ -27,6 +27,7 @@ type options struct {
 	disk   bool
 	pipes  bool
 	faulty *uint64 // seed of the disks in memory
+	lying  bool
 }
 
 // OnDisk keeps the data in a temporary folder. Otherwise it is kept in memory, where a Restart finds it, too.
@@ -40,6 +41,10 @@ func NoSockets() Option { return func(o *options) { o.pipes = true } }
 // FaultyDisk keeps the data on a disk in memory, where Kill loses what was not synced: of that, what chance decides, which
 // the seed feeds. Server.FailSync makes it fail.
 func FaultyDisk(seed uint64) Option { return func(o *options) { o.faulty = &seed } }
+
+// LyingDisk makes the disks of FaultyDisk say that they have synced files when they have not: for tests of tests, which
+// must notice what is lost then.
+func LyingDisk() Option { return func(o *options) { o.lying = true } }
 
 // WithConfig lets f change the configuration before each start of a server.
 func WithConfig(f func(*server.Config)) Option {
@@ -118,6 +123,7 @@ func newServer(o []Option, fail func(string, ...any)) *Server {
 	}
 	if s.opts.faulty != nil {
 		s.faulty, s.data = newFaultyDisk(*s.opts.faulty), "/data"
+		s.faulty.lies = s.opts.lying
 	}
 	if s.opts.pipes {
 		oneProcessor()
