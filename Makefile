@@ -9,6 +9,7 @@
 #   make figures   docent beside Apache ZooKeeper: table, figures and docs/performance.md; resumable, over an hour (needs Java)
 #   make bench-table  the table alone; ROWS=writes,reads picks rows (ROWS=list), make figures-try tries all for a moment
 #   make schedules the CI's share of the random schedules of locks and elections, on virtual time: minutes
+#   make sim SEEDS=1-20000   simulated ensembles with everything failing, a line per seed in SIM_LOG; goes on where it was interrupted
 #   make soak-locks    those of the seeds FROM to TO, with a line for each range in docs/locks-soak.md
 #   make fuzz      every fuzz target for FUZZTIME (10s), or those that FUZZ matches; the executions of all runs are added up in bin/fuzz.txt
 #   make storage-faults  crashes, torn tails, flipped bits and full disks under the storage, at full size: minutes
@@ -26,7 +27,7 @@ STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.7.0
 # go-zookeeper's checks are a module of their own, which ./... does not reach.
 GOZK = internal/interop/gozk
 
-.PHONY: check fmt vet staticcheck test race race-command bench bench-client bench-locks figures bench-table figures-try schedules soak soak-locks fuzz storage-faults hostile crowd interop interop-newest interop-ci interop-page examples
+.PHONY: check fmt vet staticcheck test race race-command bench bench-client bench-locks figures bench-table figures-try schedules sim soak soak-locks fuzz storage-faults hostile crowd interop interop-newest interop-ci interop-page examples
 
 check: fmt vet staticcheck test
 
@@ -78,6 +79,13 @@ figures-try:
 # How many of each kind; a tenth of that on ensembles.
 schedules:
 	DOCENT_SCHEDULES=500 go test -count=1 -timeout 10m -v -run '^TestSchedules_' ./lock ./leader
+
+# One seed, or a range. Each has an ensemble of its own, on virtual time; see docs/reliability.md.
+SEEDS   ?= 1-1000
+SIM_LOG ?= $(or $(TMPDIR),/tmp)/docent-sim.log
+sim:
+	go test -count=1 -timeout 12h -v -run '^TestSim$$' ./internal/sim -args -seeds $(SEEDS) -log '$(SIM_LOG)' | grep -v '^ *\(===\|---\)'
+	@tail -n 1 '$(SIM_LOG)'; ! grep ' FAILED ' '$(SIM_LOG)'
 
 FROM ?= 1
 TO   ?= 100000
