@@ -3,6 +3,7 @@ package wire_test
 import (
 	"bytes"
 	"errors"
+	"hash/crc32"
 	"io"
 	"runtime"
 	"testing"
@@ -128,7 +129,9 @@ func FuzzMessages(f *testing.F) {
 	f.Fuzz(func(t *testing.T, kind uint8, b []byte) {
 		m := fresh(kinds[int(kind)%len(kinds)])
 		r := wire.NewReader(b)
-		if n := allocated(func() { m.Decode(r) }); n > uint64(40*len(b)+64<<10) {
+		if crc32.ChecksumIEEE(b)%16 > 0 { // to measure stops the world
+			m.Decode(r)
+		} else if n := allocated(func() { m.Decode(r) }); n > uint64(40*len(b)+64<<10) {
 			t.Errorf("%T: %d bytes allocated for %d", m, n, len(b))
 		}
 		if r.Err() != nil {

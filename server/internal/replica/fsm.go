@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -177,7 +179,8 @@ func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
 	head := append([]byte(nil), snapshotMagic...)
 	head = binary.LittleEndian.AppendUint64(head, f.index.Load())
 	head = binary.LittleEndian.AppendUint32(head, uint32(len(f.origins)))
-	for id, p := range f.origins {
+	for _, id := range slices.Sorted(maps.Keys(f.origins)) { // the same bytes on every member
+		p := f.origins[id]
 		head = binary.LittleEndian.AppendUint64(head, id)
 		head = binary.LittleEndian.AppendUint64(head, p.incarnation)
 		head = binary.LittleEndian.AppendUint64(head, p.seq)

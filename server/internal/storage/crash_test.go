@@ -144,7 +144,7 @@ func (m *member) conflict() bool {
 
 func (m *member) vote() bool {
 	m.term++
-	for _, kv := range [][2]string{{"CurrentTerm", ""}, {"LastVoteTerm", ""}, {"LastVoteCand", fmt.Sprintf("127.0.0.%d:2888", m.term%3)}} {
+	for _, kv := range [][2]string{{"CurrentTerm", ""}, {"LastVoteTerm", ""}, {"LastVoteCand", strings.Repeat(fmt.Sprintf("127.0.0.%d:2888 ", m.term%3), 1+m.rnd.IntN(100))}} {
 		next := m.was
 		next.stable = maps.Clone(m.was.stable)
 		set := func() error { return m.store.Stable().Set([]byte(kv[0]), []byte(kv[1])) }
@@ -284,7 +284,11 @@ func (m *member) recover(name string) {
 			if errWas != nil && errMay != nil {
 				m.t.Fatalf("%s: after the crash: %v; or %v", name, errWas, errMay)
 			}
-			shown = got
+			m.was = got
+			if m.rnd.IntN(2) == 0 && !m.append() { // which goes into files whose names may be new
+				m.t.Fatalf("%s: %s fails after the crash: %v", name, m.phase, m.store.Err())
+			}
+			shown = m.was
 			m.disk.PowerCut()
 			continue
 		}
@@ -487,7 +491,7 @@ func TestOneFailure(t *testing.T) {
 		if err := m.open(); err != nil {
 			t.Fatal(err)
 		}
-		left, failed := 1+m.rnd.IntN(150), false
+		left, failed, final := 1+m.rnd.IntN(150), false, false
 		m.disk.Hook(func(op memdisk.Op) error {
 			if op.Done || !op.Changes() {
 				return nil
@@ -498,6 +502,7 @@ func TestOneFailure(t *testing.T) {
 			left--
 			failed = failed || left == 0
 			if left == 0 {
+				final = m.phase != "start" && m.phase != "stop" && !strings.Contains(op.Path, "snapshots")
 				return errDisk
 			}
 			return nil
@@ -507,6 +512,9 @@ func TestOneFailure(t *testing.T) {
 		}
 		if !failed {
 			continue
+		}
+		if final && !errors.Is(m.store.Err(), errDisk) {
+			t.Errorf("seed %d: the store goes on after %s failed", seed, m.phase)
 		}
 		may := m.may
 		for range 5 { // nothing is acknowledged any more by what has failed

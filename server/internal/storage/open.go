@@ -3,7 +3,6 @@ package storage
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,7 +17,6 @@ func Open(dir string, id uint64, o Options) (*Store, error) {
 	if o.Disk == nil {
 		o.Disk = osDisk{}
 	}
-	above := unsynced(o.Disk, dir)
 	for _, sub := range []string{"", "log", "snapshots"} {
 		if err := o.Disk.Mkdir(filepath.Join(dir, sub)); err != nil {
 			return nil, fmt.Errorf("data folder %s: %w", dir, err)
@@ -28,7 +26,7 @@ func Open(dir string, id uint64, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("data folder %s: %w", dir, err)
 	}
-	s, err := openLocked(o.Disk, dir, id, o.SegmentBytes, above)
+	s, err := openLocked(o.Disk, dir, id, o.SegmentBytes)
 	if err != nil {
 		err = errors.Join(err, lock.Close())
 		if wrong := new(WrongMemberError); errors.As(err, &wrong) {
@@ -41,19 +39,7 @@ func Open(dir string, id uint64, o Options) (*Store, error) {
 	return s, nil
 }
 
-// unsynced lists the folders that hold the names of those that have yet to be made, dir's at any rate.
-func unsynced(d Disk, dir string) []string {
-	above := []string{dir, filepath.Dir(dir)}
-	for p := filepath.Dir(dir); p != filepath.Dir(p); p = filepath.Dir(p) {
-		if _, err := d.Names(p); !errors.Is(err, fs.ErrNotExist) {
-			break
-		}
-		above = append(above, filepath.Dir(p))
-	}
-	return above
-}
-
-func openLocked(d Disk, dir string, id uint64, segment int64, above []string) (_ *Store, err error) {
+func openLocked(d Disk, dir string, id uint64, segment int64) (_ *Store, err error) {
 	logDir, failed := filepath.Join(dir, "log"), newFailure()
 	st, incarnation, err := openStable(d, dir, id, failed)
 	if err != nil {
@@ -67,11 +53,9 @@ func openLocked(d Disk, dir string, id uint64, segment int64, above []string) (_
 			}
 		}
 	}()
-	// The folders' names must be durable before what is in them counts.
-	for _, a := range above {
-		if err := d.SyncDir(a); err != nil {
-			return nil, err
-		}
+	// The names in the folder must be durable before what is behind them counts.
+	if err := d.SyncDir(dir); err != nil {
+		return nil, err
 	}
 	snaps, err := openSnapshots(d, dir)
 	if err != nil {

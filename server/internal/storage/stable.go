@@ -148,6 +148,9 @@ func makeStable(d Disk, dir string, id uint64) error {
 	if err != nil {
 		return err
 	}
+	if err := syncAbove(d, dir); err != nil {
+		return err
+	}
 	path := filepath.Join(dir, stableName)
 	if err := writeFile(d, path+".tmp", append(b, b...)); err != nil {
 		return err
@@ -159,6 +162,20 @@ func makeStable(d Disk, dir string, id uint64) error {
 		return err
 	}
 	return d.Rename(filepath.Join(dir, oldName), filepath.Join(dir, oldName+".old"))
+}
+
+// syncAbove makes the names of a folder and of all above it durable, some of which may have been made with it. Once the folder
+// has its values, that has been done.
+func syncAbove(d Disk, dir string) error {
+	for p := dir; p != filepath.Dir(p); p = filepath.Dir(p) {
+		switch err := d.SyncDir(filepath.Dir(p)); {
+		case errors.Is(err, fs.ErrPermission):
+			return nil // not a folder that we could have made one in
+		case err != nil:
+			return err
+		}
+	}
+	return nil
 }
 
 // neverUsed refuses a folder that has a log or snapshots though it has no member yet: its values were lost, and with them
