@@ -179,9 +179,3 @@ func (t *Timeline) at(path string, zxid int64) (n node) {
 	}
 	return n
 }
-
-// has tells whether the transaction zxid made such a change.
-func (t *Timeline) has(zxid int64, c Change) bool {
-	x := t.log.get(zxid)
-	return x != nil && slices.Contains(x.Changes, c)
-}
