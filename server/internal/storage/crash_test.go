@@ -595,3 +595,81 @@ func TestCrashAtTheFirstStart(t *testing.T) {
 		}
 	}
 }
+
+// A copy of the values that is torn while the other one is: the start writes over the one that is not whole first.
+func TestTornCopies(t *testing.T) {
+	for seed := range uint64(300) {
+		m := newMember(t, seed)
+		if err := m.open(); err != nil {
+			t.Fatal(err)
+		}
+		set := func(v byte) error {
+			return m.store.Stable().Set([]byte("LastVoteCand"), []byte(strings.Repeat(string(v), 3000)))
+		}
+		if err := set('a'); err != nil {
+			t.Fatal(err)
+		}
+		tear := func(nth int) { // the crash comes when the nth copy is written and not synced
+			m.disk.Hook(func(op memdisk.Op) error {
+				if op.Kind != memdisk.Write || !op.Done || path.Base(op.Path) != "stable" {
+					return nil
+				}
+				if nth--; nth == 0 {
+					m.disk.Crash()
+					return memdisk.ErrCrashed
+				}
+				return nil
+			})
+		}
+		tear(1 + int(seed%2))
+		if set('b') == nil {
+			t.Fatal("written though the disk has crashed")
+		}
+		tear(1)
+		if m.open() == nil {
+			t.Fatal("started though the disk has crashed")
+		}
+		m.disk.Hook(nil)
+		if err := m.open(); err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		v, err := m.store.Stable().Get([]byte("LastVoteCand"))
+		if err != nil || len(v) != 3000 || v[0] != 'a' && (v[0] != 'b') {
+			t.Errorf("seed %d: %.9q…, %v", seed, v, err)
+		}
+	}
+}
+
+// A spare that a crash has left is not in the way of a segment that is retired later.
+func TestSpareLeftByACrash(t *testing.T) {
+	d := logDisk(t)
+	l := logOn(t, d, 4<<10)
+	last := uint64(0)
+	put := func() error {
+		err := l.StoreLog(entry(last+1, 1, 700))
+		if err == nil {
+			last++
+		}
+		return err
+	}
+	d.Hook(func(op memdisk.Op) error {
+		if op.Kind == memdisk.Rename && !op.Done && last > 8 {
+			d.Kill()
+			return memdisk.ErrCrashed
+		}
+		return nil
+	})
+	for put() == nil {
+	}
+	d.Hook(nil)
+	l = logOn(t, d, 4<<10)
+	for i := range 100 { // retired as soon as another is begun, so that the spare that was left stays last in line, up to the end
+		var err error
+		if i < 60 {
+			err = l.DeleteRange(1, last-1)
+		}
+		if err = errors.Join(err, put()); err != nil {
+			t.Fatalf("write %d: %v", i, err)
+		}
+	}
+}
