@@ -121,5 +121,5 @@ func TestGroup_Refusals(t *testing.T) {
 	l.refuses(refusals{args: []string{"group", "watch", "PATH"}, usage: map[string]string{"more": "more", "--settle -1s": "--settle"}})
 	l.fails(64, "PATH is missing", "group", "join")
 	l.fails(64, "want join, list or watch", "group", "dance")
-	l.fails(64, "ID", "group", "join", "g", "--member", "a/b")
+	l.fails(64, "want one name", "group", "join", "g", "--member", "a/b")
 }

@@ -171,7 +171,7 @@ func TestTransfer_BadInput(t *testing.T) {
 		{64, "format 2", `{"docent-export":2}`}, {1, "line 2: the export is cut off", head}, {64, "line 2:", head + "{"},
 		{64, "begin with /", head + `{"path":"a"}`}, {64, "ACL", head + `{"path":"/a","acl":["x"]}`}, {64, "time to live", head + `{"path":"/a","ttl":"soon"}`},
 		{64, "line 4: something", head + root + end + node}, {1, "/no/a: node does not exist", head + `{"path":"/no/a"}` + "\n" + end},
-		{1, "", head + `{"path":"/../a"}` + "\n" + end}, {64, "no time to live", head + `{"path":"/a","ttl":"1h","container":true}`},
+		{64, `the name ".."`, head + `{"path":"/../a"}` + "\n" + end}, {64, "no time to live", head + `{"path":"/a","ttl":"1h","container":true}`},
 		{1, "line 4: the export is cut off", head + root + node}, {64, "longer than any node", strings.Repeat("x", importLine+1<<20)},
 	} {
 		fails(t, dsn, x.in, x.code, x.want, "import", "/in")
@@ -314,7 +314,7 @@ func TestTransfer_TooLarge(t *testing.T) {
 	}
 	must(t, srv.DSN(), "", "create", "/a", "first")
 	for _, v := range [][]string{{"create", "/large", "@" + file}, {"set", "/a", "@" + file}} {
-		fails(t, srv.DSN(), "", 1, "servers take 1048575", v...)
+		fails(t, srv.DSN(), "", 64, "servers take 1048575", v...)
 	}
 	is(t, must(t, srv.DSN(), "", "get", "/a"), "first")
 	data, err := json.Marshal(bytes.Repeat([]byte("x"), 1<<20))
@@ -326,7 +326,7 @@ func TestTransfer_TooLarge(t *testing.T) {
 		lines = append(lines, fmt.Sprintf(`{"path":"/%d","data":"eA=="}`, i))
 	}
 	lines = append(lines, fmt.Sprintf(`{"path":"/large","data":%s}`, data), `{"path":"/z","data":null}`, `{"end":{"nodes":13}}`)
-	fails(t, srv.DSN(), strings.Join(lines, "\n"), 1, "/in/large: bad arguments: request of", "import", "/in")
+	fails(t, srv.DSN(), strings.Join(lines, "\n"), 64, "/in/large: bad arguments: request of", "import", "/in")
 }
 
 // The real thing: an Apache ZooKeeper that runs, imported by DSN, killed in the middle, and done again.
