@@ -53,7 +53,6 @@ func _() {
 		_ func(*client.Session) []string                  = (*client.Session).Pending
 		_ func(*client.Session) client.Ticket             = (*client.Session).Ticket
 		_ func(*client.Session, ctx, string) error        = (*client.Session).DeleteGuaranteed
-		_ func(*client.Session, string) (watch, error)    = (*client.Session).WatchLater
 		_ func(*client.Session, ctx) ([]client.ID, error) = (*client.Session).WhoAmI
 
 		_ func(*client.Session, ctx, string) (client.Node, watch, error)               = (*client.Session).GetW

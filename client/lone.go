@@ -32,7 +32,7 @@ var longAgo = time.Unix(1, 0)
 
 // send is enqueue, and writes at once if it can. With lead, the one who waits for the calls is to do so by read: the
 // answers are his to read.
-func (c *conn) send(calls []*call, waits bool) (taken, lead bool, err error) {
+func (c *conn) send(calls []*call) (taken, lead bool, err error) {
 	c.mu.Lock()
 	alone := c.open.Load() == 0
 	if taken, err = c.number(calls); !taken || err != nil {
@@ -47,9 +47,7 @@ func (c *conn) send(calls []*call, waits bool) (taken, lead bool, err error) {
 		return true, false, nil
 	}
 	c.lone++
-	if !waits {
-		c.readAgain()
-	} else if lead = c.reading == byNobody; lead {
+	if lead = c.reading == byNobody; lead {
 		c.reading = byCaller
 	}
 	if c.direct == nil || c.writing {

@@ -174,7 +174,7 @@ func (s *session) run(ctx context.Context, calls ...*call) {
 		c, err := s.connection(ctx)
 		if err == nil {
 			var taken, lead bool
-			if taken, lead, err = c.send(calls, true); !taken {
+			if taken, lead, err = c.send(calls); !taken {
 				continue // it ended just now; the session is without a connection for a moment
 			}
 			if lead {
@@ -262,11 +262,12 @@ func (s *session) finish(k *call, out outcome) {
 	if out == answered && k.req.op == wire.OpRemoveWatches {
 		s.watches.removed(&k.req, k.rep.code)
 	}
-	if !k.finish(out) && reg != nil { // nobody waits, any more or by intention
+	if !k.finish(out) && reg != nil { // nobody waits any more
 		if out != answered {
 			s.watches.resolve(reg, false)
+		} else if armed {
+			reg.member.drop()
 		}
-		reg.alone(armed, out, k.rep.code)
 	}
 	s.release(k)
 }

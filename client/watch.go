@@ -140,40 +140,6 @@ type registration struct {
 	key    watchKey
 	member member
 	exists *Watch // the member, if it waits for an absent node, too
-	later  *Watch // the member, if it was returned before the answer
-}
-
-// alone is for a registration whose answer nobody waits for.
-func (r *registration) alone(armed bool, out outcome, code Code) {
-	switch {
-	case r.later == nil && armed: // the one who waited has given up
-		r.member.drop()
-	case r.later == nil:
-	case armed:
-		r.later.settle()
-	case out == answered:
-		r.later.fail(code)
-	default:
-		r.later.lose()
-	}
-}
-
-// lose ends a watch that may not have been set.
-func (w *Watch) lose() {
-	if w.s.ctx.Err() != nil {
-		w.fail(context.Cause(w.s.ctx))
-	} else {
-		w.fail(ErrSuspended)
-	}
-}
-
-// settle takes off a watch that has ended while it was on its way.
-func (w *Watch) settle() {
-	select {
-	case <-w.done:
-		w.s.watches.leave(w.key, w)
-	default:
-	}
 }
 
 // armedBy tells whether a server that answers with this code has set the watch.
@@ -197,34 +163,6 @@ func (s *Session) GetW(ctx context.Context, path string) (Node, *Watch, error) {
 		return Node{}, nil, err
 	}
 	return Node{Path: shown, Data: k.rep.data, Stat: Stat(k.rep.stat)}, w, nil
-}
-
-// WatchLater sets a watch on a node as GetW does, but does not wait for that: it is set behind whatever was sent on this
-// session before. If there is no such node the watch ends with ErrNoNode, and if the connection is lost before the answer
-// came, with ErrSuspended: nothing is known then.
-func (s *Session) WatchLater(path string) (*Watch, error) {
-	k, w, shown, err := s.startW(wire.OpGetData, path)
-	if err != nil {
-		return nil, err
-	}
-	defer s.s.release(k)
-	k.reg.later = w
-	k.state.Store(callAbandoned)
-	s.s.watches.announce(w.key)
-	c := s.s.conn.Load()
-	taken := false
-	if c != nil {
-		taken, _, err = c.send([]*call{k}, false)
-	}
-	if err != nil {
-		s.s.watches.resolve(k.reg, false)
-		return nil, &OpError{Op: "watch", Path: shown, Session: s.s.id, Err: err}
-	}
-	if !taken {
-		s.s.watches.resolve(k.reg, false)
-		w.lose()
-	}
-	return w, nil
 }
 
 // ExistsW tells whether there is such a node, and sets a watch either way: it fires when the node is created, changed
