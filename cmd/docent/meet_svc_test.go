@@ -60,7 +60,7 @@ func TestSvc(t *testing.T) {
 	table := l.must("svc", "ls", "appmgr")
 	for _, row := range []string{
 		`FLAVOR +VERSION +ADDRESS +STATUS +LOAD +UP +SESSION +ID`,
-		`slurm +1\.5\.0 +am1\.gw:9930 +draining +0\.02 +\d+s +0x[0-9a-f]+ +am1`, `aws +2\.0\.0 +am7\.gw:9930 +up +0\.71 +\d+s +0x[0-9a-f]+ +am7`,
+		`slurm +1\.5\.0 +am1\.gw:9930 +draining +0\.02 +\d+s +0x[0-9a-f]+ \(\d+s ago\) +am1`, `aws +2\.0\.0 +am7\.gw:9930 +up +0\.71 +\d+s +0x[0-9a-f]+ \(\d+s ago\) +am7`,
 	} {
 		if !regexp.MustCompile(`(?m)^` + row + `$`).MatchString(table) {
 			t.Errorf("ls has no row %s:\n%s", row, table)
@@ -169,6 +169,6 @@ func TestSvc_Refusals(t *testing.T) {
 	l.refuses(refusals{args: []string{"svc", "find", "s", "--under", "PATH"}, usage: map[string]string{"--by luck": "--by", "--export A_": "--one", "--wait -1s": "--wait"}})
 	l.refuses(refusals{args: []string{"svc", "drain", "s", "i", "--under", "PATH"}, usage: map[string]string{"--undo --wait 1s": "--undo", "--wait -1s": "--wait"}})
 	l.fails(64, "SERVICE is missing", "svc", "find")
-	l.fails(64, "ID is missing", "svc", "drain", "s")
+	l.fails(64, "INSTANCE is missing", "svc", "drain", "s")
 	l.fails(64, "want drain, find, ls, register or watch", "svc")
 }
