@@ -17,8 +17,16 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// full says whether tests run at full size: make storage-faults.
-func full() bool { return os.Getenv("DOCENT_FULL") != "" }
+// sized picks by how tests run: under the race detector, as always, or at full size (make storage-faults).
+func sized(race, always, full int) int {
+	switch {
+	case os.Getenv("DOCENT_FULL") != "":
+		return full
+	case raceEnabled:
+		return race
+	}
+	return always
+}
 
 // state is what a member has on its disk.
 type state struct {
@@ -361,10 +369,7 @@ func thing(op memdisk.Op) string {
 // Whatever place a member crashes at, and however, it starts again with everything that was acknowledged, and with nothing
 // that was not asked for.
 func TestCrashPoints(t *testing.T) {
-	times, seed := 3, uint64(0)
-	if full() {
-		times = 20
-	}
+	times, seed := sized(1, 3, 20), uint64(0)
 	hits := make(map[string]int)
 	for _, name := range crashPoints {
 		for tries := 0; hits[name] < times; tries++ {
@@ -482,11 +487,7 @@ func TestCrashChecksSeeASkippedSync(t *testing.T) {
 
 // A disk on which something fails, once: the store ends there or goes on, and acknowledges nothing that is lost later.
 func TestOneFailure(t *testing.T) {
-	seeds := 150
-	if full() {
-		seeds = 5000
-	}
-	for seed := range uint64(seeds) {
+	for seed := range uint64(sized(30, 150, 5000)) {
 		m := newMember(t, seed)
 		if err := m.open(); err != nil {
 			t.Fatal(err)
@@ -536,7 +537,7 @@ func TestOneFailure(t *testing.T) {
 
 // A full disk ends the use of the store or fails a snapshot. Once there is room, the next start finds all that was acknowledged.
 func TestDiskFull(t *testing.T) {
-	for seed := range uint64(100) {
+	for seed := range uint64(sized(20, 100, 1000)) {
 		m := newMember(t, seed)
 		if err := m.open(); err != nil {
 			t.Fatal(err)

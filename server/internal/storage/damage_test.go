@@ -80,9 +80,9 @@ func testTornTail(t *testing.T, size int, behind string) {
 		t.Fatal(err)
 	}
 	old = append(old, make([]byte, max(0, len(img)-len(old)))...)
-	end, step := padded(ends[len(ends)-1]), 1
-	if size > 1<<10 && !full() {
-		step = 197 // and so every byte of some batch, and some bytes of every batch
+	end, step := padded(ends[len(ends)-1]), sized(9, 1, 1)
+	if size > 1<<10 {
+		step = sized(3989, 197, 1)
 	}
 	starts := 0
 	for cut := 64; cut <= end; cut += step {
@@ -175,10 +175,7 @@ func TestBitFlips(t *testing.T) {
 		}
 		end := len(bytes.TrimRight(img, "\x00")) + 16 // what lies behind are zeros, written ahead
 		found, harmless := 0, 0
-		step := 1
-		if !full() {
-			step = 5
-		}
+		step := sized(61, 5, 1)
 		for bit := 0; bit < 8*min(end, len(img)); bit += step {
 			bad := bytes.Clone(img)
 			bad[bit/8] ^= 1 << (bit % 8)
