@@ -196,8 +196,11 @@ func (r *Replica) evicted() bool {
 	}
 	told := 0
 	for _, l := range links {
-		if n := l.removed.Load(); n != 0 && n > r.fsm.index.Load() {
+		switch n := l.removed.Load(); {
+		case n > r.fsm.index.Load():
 			told++
+		case n != 0: // it had applied less than we have, when it said so
+			l.ask(askStatus, nil, make(chan answer, 1))
 		}
 	}
 	return 2*told > len(links)
