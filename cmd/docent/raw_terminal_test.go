@@ -7,8 +7,10 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/docent-io/docent/server/servertest"
 )
@@ -34,11 +36,30 @@ func TestRaw_Terminal(t *testing.T) {
 	if err := os.WriteFile(file, []byte(exportOf(n)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	script := fmt.Sprintf("%s import /in <%s", docent(t), file)
-	p := sh(t, srv.DSN(), script)
+	fifo := t.TempDir() + "/fifo" // through which it comes slowly: from a file, all is imported before there is progress to show
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := sh(t, srv.DSN(), fmt.Sprintf("%s import /in <%s", docent(t), fifo))
+	w, err := os.OpenFile(fifo, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	var feeding sync.WaitGroup
+	defer feeding.Wait()
+	feeding.Go(func() {
+		for line := range strings.Lines(exportOf(n)) {
+			if _, err := w.WriteString(line); err != nil {
+				return // it has been killed
+			}
+			time.Sleep(time.Millisecond)
+		}
+	})
 	p.sees(" nodes imported, ")
 	p.cmd.Process.Signal(syscall.SIGKILL)
 	<-p.ended
+	script := fmt.Sprintf("%s import /in <%s", docent(t), file)
 	if _, ok, err := c.Exists(t.Context(), "/in"); err != nil || !ok {
 		t.Fatalf("nothing was imported: %v", err)
 	}
