@@ -146,6 +146,7 @@ func trialReaderWakes(t *testing.T, srv *servertest.Server, w reading, patience 
 		if writer = mustGet(t, done).held; writer == nil {
 			t.Fatal("no turn")
 		}
+		testkit.Eventually(t, "the reader sleeps again", asleep) // who looks at every turn is woken by every turn
 	}
 	events := srv.Count().Events - before
 	mustUnlock(t, writer)

@@ -117,7 +117,7 @@ func TestSabotage(t *testing.T) {
 		staleReads:   "are not linearizable",
 		fastClocks:   "could rely on being alive until",
 		noSync:       "where another one had|and no server has it|trees differ|has \"\"|out of thin air|not linearizable|damaged",
-		tornMulti:    "together",
+		tornMulti:    "together|was acknowledged with",
 		noFence:      "was written with token",
 	} {
 		t.Run(string(how), func(t *testing.T) {

@@ -253,6 +253,9 @@ func TestSyncSeesWhatWasAnsweredElsewhere(t *testing.T) {
 // Whatever a stranger sends to the peer port, the ensemble goes on.
 func TestHostileBytesAtThePeerPort(t *testing.T) {
 	c := newCluster(t, 3, false, nil)
+	for i, nd := range c.nodes { // the first election is over, also where two stood
+		write(t, nd, uint64(100+i), 1, 1)
+	}
 	lead := c.leader()
 	hello := func(use byte, from, to uint64) []byte {
 		b := append([]byte("docent"), 1, use)
