@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/docent-io/docent/client"
+	"github.com/docent-io/docent/internal/testkit"
 	"github.com/docent-io/docent/server"
 	"github.com/docent-io/docent/server/servertest"
 )
@@ -177,9 +178,7 @@ func TestReadOnly_DocentSessionEnds(t *testing.T) {
 
 // reconfig. A member leaves and comes back; who may not is refused, and so is a change of what has changed.
 func TestReconfigure(t *testing.T) {
-	if raceEnabled {
-		t.Skip("hashicorp/raft 1.8.0 reads a follower's id without its lock (updateLastAppended) while the members change (startStopReplication)")
-	}
+	testkit.ChangesAddress(t)
 	bubble(t, func(t *testing.T) {
 		ctx := t.Context()
 		const super = "super:lK75jTNcA+U9vtVEw5vB51mj/w4=" // super:secret

@@ -54,6 +54,7 @@ func (r *raw) reconfigure(body []byte) (string, int64) {
 }
 
 func TestReconfig(t *testing.T) {
+	testkit.ChangesAddress(t)
 	t.Parallel()
 	e := newEnsemble(t, 3, withReconfig)
 	lead := e.leader()
@@ -116,6 +117,7 @@ func TestReconfig(t *testing.T) {
 
 // A server that a client removes through it tells so, and goes on serving that client, which has it added again.
 func TestReconfig_ThroughTheOneThatGoes(t *testing.T) {
+	testkit.ChangesAddress(t)
 	t.Parallel()
 	e := newEnsemble(t, 3, withReconfig)
 	for id, addr := range e.peers { // the leader too, when its turn comes
@@ -145,6 +147,7 @@ func isMember(srv *server.Server, id uint64) bool {
 // A server without a vote that stops is forgotten. Started again it waits, and can be added as it is, or is in nobody's
 // way under another address.
 func TestReconfig_Forgotten(t *testing.T) {
+	testkit.ChangesAddress(t)
 	t.Parallel()
 	e := newEnsemble(t, 3, withReconfig)
 	lead := e.leader()

@@ -77,6 +77,7 @@ func TestWhoForgotIsNotTaughtAnew(t *testing.T) {
 
 // A retired member goes on, and can write; when it has been gone for a while it is forgotten.
 func TestRetire(t *testing.T) {
+	testkit.ChangesAddress(t)
 	c := newCluster(t, 3, true, func(cfg *replica.Config) { cfg.ElectionTimeout = 100 * time.Millisecond })
 	lead := c.leader()
 	old := c.other(lead)
