@@ -12,6 +12,7 @@
 #   make sim SEEDS=1-20000   simulated ensembles with everything failing, a line per seed in SIM_LOG; goes on where it was interrupted
 #   make soak-locks    those of the seeds FROM to TO, with a line for each range in docs/locks-soak.md
 #   make fuzz      every fuzz target for FUZZTIME (10s), or those that FUZZ matches; the executions of all runs are added up in bin/fuzz.txt
+#   make fuzz-decoders  the decoders of frames, transactions and files, FUZZTIME (2m) each, round and round until EXECS (100,000,000) are in bin/fuzz.txt
 #   make storage-faults  crashes, torn tails, flipped bits and full disks under the storage, at full size: minutes
 #   make hostile   FRAMES (1,000,000) mutated frames at an ensemble; make crowd: CROWD (10,000) sessions cut off, and left behind
 #   make interop   foreign clients against docent, docent's client and stories against Apache ZooKeeper; writes docs/interop.md
@@ -27,7 +28,7 @@ STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.7.0
 # go-zookeeper's checks are a module of their own, which ./... does not reach.
 GOZK = internal/interop/gozk
 
-.PHONY: check fmt vet staticcheck test race race-command bench bench-client bench-locks figures bench-table figures-try schedules sim soak soak-locks fuzz storage-faults hostile crowd interop interop-newest interop-ci interop-page examples
+.PHONY: check fmt vet staticcheck test race race-command bench bench-client bench-locks figures bench-table figures-try schedules sim soak soak-locks fuzz fuzz-decoders storage-faults hostile crowd interop interop-newest interop-ci interop-page examples
 
 check: fmt vet staticcheck test
 
@@ -102,6 +103,12 @@ soak:
 FUZZ ?= .
 fuzz:
 	.ci/fuzz $(FUZZTIME) '$(FUZZ)' $(PKG)
+
+# What runs on the wire and lies on disks, quickest first. It goes on where it was interrupted.
+EXECS ?= 100000000
+fuzz-decoders: FUZZTIME = 2m
+fuzz-decoders:
+	OFTEN_TIMES=1 EXECS=$(EXECS) .ci/fuzz $(FUZZTIME) '^Fuzz(Messages|ReadFrame|Txn|Restore|Entry|PeerBytes)$$' ./internal/wire ./server/internal/tree ./server/internal/replica
 
 # At full size: every place of a crash 20 times, a torn tail at every byte of 64 KiB, every bit of every file flipped.
 storage-faults:
