@@ -286,6 +286,7 @@ func TestShell_ServerRestart(t *testing.T) {
 	p.sees("docent:/> create /kept --eph")
 	p.types("emeral" + enter)
 	p.sees("\r\n/kept\r\n")
+	p.sees("docent:/> ") // a prompt drawn later would tell of the loss, and no line would
 	srv.Kill()
 	p.sees("docent: suspended\r\n")
 	p.types("get /kept --timeout 100ms" + enter)
