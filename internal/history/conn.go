@@ -122,6 +122,18 @@ func (c *Conn) Answers() (n int) {
 	return n
 }
 
+// Events returns how many events of watches were sent.
+func (c *Conn) Events() (n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, f := range c.sent {
+		if f.event {
+			n++
+		}
+	}
+	return n
+}
+
 // Check compares the connection with the log. Answers come in the order of the requests; zxids never go back, nor behind
 // what the client had seen; and the events are exactly those of the watches that were set, each once, in the log's order,
 // and before any answer from which its change could be known.

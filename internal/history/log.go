@@ -36,6 +36,7 @@ type Log struct {
 	txns   map[int64]*Txn
 	last   int64
 	at     map[uint64]int64 // the newest zxid of each server
+	leaps  int
 	faults faults
 }
 
@@ -51,8 +52,11 @@ func (l *Log) Applied(server uint64, t Txn) {
 	} else if !known.equal(&t) {
 		l.faults.add("server %d carried out %+v where another one had %+v", server, t, *known)
 	}
-	if before := l.at[server]; t.Zxid <= before { // a snapshot that was installed may be a leap forward
+	switch before, running := l.at[server]; {
+	case t.Zxid <= before:
 		l.faults.add("server %d carried out zxid %#x behind %#x", server, t.Zxid, before)
+	case running && t.Zxid > before+1:
+		l.leaps++ // over what it got in a snapshot
 	}
 	l.at[server] = t.Zxid
 	l.last = max(l.last, t.Zxid)
@@ -70,6 +74,13 @@ func (l *Log) Last() int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.last
+}
+
+// Leaps returns how often a server that ran went on from another's snapshot.
+func (l *Log) Leaps() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.leaps
 }
 
 // get returns a transaction, nil if nobody has carried it out.

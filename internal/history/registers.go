@@ -2,7 +2,9 @@ package history
 
 import (
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/anishathalye/porcupine"
@@ -93,7 +95,9 @@ func (s register) apply(o Op) (register, Outcome) {
 
 // Verdict sums up what Registers found.
 type Verdict struct {
-	Histories, Undecided int
+	Histories int
+	Undecided int   // of them, within patience
+	Lengths   []int // how many operations each has, in the order of their nodes
 }
 
 // Registers tells whether the operations on each node are linearizable, nodes being absent at first. Those of unknown
@@ -112,8 +116,10 @@ func Registers(ops []Op, patience time.Duration) (Verdict, error) {
 	}
 	var f faults
 	var v Verdict
-	for path, h := range byPath {
+	for _, path := range slices.Sorted(maps.Keys(byPath)) {
+		h := byPath[path]
 		v.Histories++
+		v.Lengths = append(v.Lengths, len(h))
 		switch porcupine.CheckOperationsTimeout(model, h, patience) {
 		case porcupine.Illegal:
 			f.add("%s: %d operations are not linearizable:%s", path, len(h), lines(h))
