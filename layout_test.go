@@ -51,6 +51,7 @@ var mayImport = map[string][]string{
 	"internal/testkit":              {},
 	"internal/history":              {"internal/wire"},
 	"internal/sim":                  {"internal/history", "internal/testkit", "internal/wire", "client", "recipes", "lock", "leader", "barrier", "rendezvous", "groups", "config", "server"},
+	"internal/faults":               {"internal/history", "internal/testkit", "internal/wire", "client", "lock", "leader"},
 	"internal/interop":              {"internal"},
 	"internal/interop/differential": {"internal"},
 	"internal/interop/clientbench":  {"client", "internal/wire", "server/servertest"},
