@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/docent-io/docent/server/internal/tree"
 )
 
 // admin is the HTTP listener for operators.
@@ -274,7 +276,7 @@ func adminEnvironment(*Server) (map[string]any, error) {
 
 func adminHash(s *Server) (map[string]any, error) {
 	zxid, digest := s.state.digest()
-	return map[string]any{"digests": []map[string]any{{"zxid": zxid, "digest": fmt.Sprintf("%x", digest), "digest_version": 1}}}, nil
+	return map[string]any{"digests": []map[string]any{{"zxid": zxid, "digest": fmt.Sprintf("%x", digest), "digest_version": tree.DigestVersion}}}, nil
 }
 
 func adminLastSnapshot(s *Server) (map[string]any, error) {

@@ -35,7 +35,7 @@ type BackupInfo struct {
 
 // CheckBackup reads a backup to its end and says what it holds, or where it is damaged.
 func CheckBackup(r io.Reader) (BackupInfo, error) {
-	t, err := tree.ReadBackup(bufio.NewReaderSize(r, 1<<20))
+	t, err := tree.Restore(bufio.NewReaderSize(r, 1<<20))
 	if err != nil {
 		return BackupInfo{}, err
 	}

@@ -193,8 +193,7 @@ func (st *state) Restore(r io.Reader) error {
 
 // digest returns a hash of the state and the zxid it belongs to.
 func (st *state) digest() (zxid int64, digest uint64) {
-	st.mu.Lock()
-	zxid, snap := st.tree.Zxid(), st.tree.Snapshot()
-	st.mu.Unlock()
-	return zxid, snap.Digest()
+	st.mu.RLock()
+	defer st.mu.RUnlock()
+	return st.tree.Zxid(), st.tree.Digest()
 }

@@ -150,6 +150,7 @@ func DigestID(auth []byte) string {
 type aclList struct {
 	list []wire.ACL
 	key  string // its encoding
+	hash uint64 // of the key
 	refs int
 }
 
@@ -169,7 +170,7 @@ func (t *aclTable) retain(list []wire.ACL) *aclList {
 	t.buf = wire.AppendACLs(t.buf[:0], list)
 	l := t.lists[string(t.buf)]
 	if l == nil {
-		l = &aclList{list: list, key: string(t.buf)}
+		l = &aclList{list: list, key: string(t.buf), hash: hash(t.buf)}
 		t.lists[l.key] = l
 	}
 	l.refs++

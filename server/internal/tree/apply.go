@@ -140,15 +140,17 @@ func (a *application) create(op wire.Op, m *wire.CreateRequest) (*Node, wire.Cod
 		return nil, code
 	}
 	n := &Node{
-		path: path, data: bytes.Clone(m.Data), acl: a.t.acls.retain(acl), owner: owner,
+		path: path, acl: a.t.acls.retain(acl), owner: owner,
 		czxid: a.zxid, mzxid: a.zxid, pzxid: a.zxid, ctime: a.now, mtime: a.now,
 	}
+	n.setData(bytes.Clone(m.Data))
 	a.t.attach(n, number)
 	a.t.undo.created(n)
 	parent = a.t.own(number)
 	parent.children++
 	parent.creates = min(parent.creates+1, exhausted)
 	parent.pzxid = a.zxid
+	a.t.changed(parent)
 	a.t.beginStats(path)
 	a.t.count(path, amounts{1, int64(len(m.Data))})
 	a.emit(wire.EventCreated, n)
@@ -251,6 +253,7 @@ func (a *application) remove(n *Node) {
 	parent := a.t.own(number)
 	parent.children--
 	parent.pzxid = a.zxid
+	a.t.changed(parent)
 	a.t.count(n.path, amounts{-1, -int64(len(n.data))})
 	a.emit(wire.EventDeleted, n)
 	a.emit(wire.EventChildrenChanged, parent)
@@ -294,9 +297,10 @@ func (a *application) setData(m *wire.SetDataRequest) (*Node, wire.Code) {
 	a.t.count(m.Path, grows)
 	n = a.t.own(n.number)
 	a.t.counts.DataSize += int64(len(m.Data) - len(n.data)) // not grows: n may hold the totals just counted
-	n.data = bytes.Clone(m.Data)
+	n.setData(bytes.Clone(m.Data))
 	n.version = next(n.version)
 	n.mzxid, n.mtime = a.zxid, a.now
+	a.t.changed(n)
 	a.emit(wire.EventDataChanged, n)
 	return n, wire.OK
 }
@@ -332,6 +336,7 @@ func (a *application) setACL(m *wire.SetACLRequest) Result {
 	n.acl = a.t.acls.retain(acl)
 	a.t.acls.release(old)
 	n.aversion = next(n.aversion)
+	a.t.changed(n)
 	return Result{Stat: n.Stat()}
 }
 

@@ -2,8 +2,6 @@ package tree
 
 import (
 	"bytes"
-	"errors"
-	"fmt"
 	"io"
 
 	"github.com/docent-io/docent/internal/wire"
@@ -89,22 +87,7 @@ func (s *staging) tree() (*Tree, error) {
 	for i, p := range s.parts {
 		parts[i] = bytes.NewReader(p)
 	}
-	return ReadBackup(io.MultiReader(parts...))
-}
-
-// ReadBackup reads a backup, which is a snapshot and nothing behind it.
-func ReadBackup(r io.Reader) (*Tree, error) {
-	t, err := Restore(r)
-	if err != nil {
-		return nil, err
-	}
-	switch n, err := io.ReadFull(r, make([]byte, 1)); {
-	case n > 0:
-		return nil, fmt.Errorf("restore tree: %w", errTrailing)
-	case !errors.Is(err, io.EOF):
-		return nil, err
-	}
-	return t, nil
+	return Restore(io.MultiReader(parts...))
 }
 
 // replace makes the tree what the backup was. The zxid goes above both, and to the floor at least: what was numbered
@@ -114,12 +97,15 @@ func (t *Tree) replace(backup *Tree, floor int64) {
 	zxid := max(t.zxid, backup.zxid+1, floor)
 	for id, s := range backup.sessions {
 		if now := t.sessions[id]; now != nil {
+			backup.digest -= s.digest()
 			s.Epoch = max(s.Epoch, now.Epoch) + 1 // fences what is still on its way over the connection of now
+			backup.digest += s.digest()
 		}
 	}
 	members, of := t.Node("/zookeeper/config"), backup.Node("/zookeeper/config")
 	backup.counts.DataSize += int64(len(members.data) - len(of.data))
-	of.data, of.version, of.mzxid, of.mtime = members.data, members.version, members.mzxid, members.mtime
+	of.setData(members.data)
+	of.version, of.mzxid, of.mtime = members.version, members.mzxid, members.mtime
 	*t = *backup
 	t.zxid, t.staged = zxid, staging{}
 }

@@ -20,8 +20,10 @@ func (a *application) members() Result {
 	data := fmt.Appendf(nil, "%s\nversion=%x", a.x.Members, a.zxid)
 	n = a.t.own(n.number)
 	a.t.counts.DataSize += int64(len(data) - len(n.data))
-	n.data, n.version = data, -1
+	n.setData(data)
+	n.version = -1
 	n.mzxid, n.mtime = a.zxid, a.now
+	a.t.changed(n)
 	a.emit(wire.EventDataChanged, n)
 	return Result{Stat: n.Stat()}
 }

@@ -49,6 +49,7 @@ func failed(results []wire.MultiResult, i int) []wire.MultiResult {
 // undoLog remembers what a multi did, so that it can be undone. Outside of a multi it remembers nothing.
 type undoLog struct {
 	on      bool
+	digest  uint64 // before
 	changes []change
 }
 
@@ -83,7 +84,7 @@ func (u *undoLog) reset() {
 // begin starts a multi. A new generation makes own replace every node before its first change.
 func (t *Tree) begin() {
 	t.gen++
-	t.undo.on = true
+	t.undo.on, t.undo.digest = true, t.digest
 }
 
 func (t *Tree) commit() { t.undo.reset() }
@@ -106,5 +107,6 @@ func (t *Tree) rollback() {
 			t.nodes[c.node.number] = c.node
 		}
 	}
+	t.digest = t.undo.digest
 	t.undo.reset()
 }

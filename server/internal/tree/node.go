@@ -25,6 +25,7 @@ type Node struct { // 128 bytes: there may be millions
 	creates  uint32 // children ever created; sticks at exhausted
 	children int32
 	number   uint32
+	crc      uint32 // of data
 }
 
 // exhausted is the value of creates from which on the parent has no sequence number left to give.

@@ -132,7 +132,8 @@ func (t *Tree) beginStats(path string) {
 func (t *Tree) setStats(number uint32, a amounts) {
 	n := t.own(number)
 	old := len(n.data)
-	n.data = a.encode()
+	n.setData(a.encode())
+	t.changed(n)
 	t.counts.DataSize += int64(len(n.data) - old)
 }
 

@@ -13,7 +13,8 @@ import (
 	"github.com/docent-io/docent/internal/zpath"
 )
 
-// Restore reads a snapshot, and not a byte more. Whatever is damaged or missing is an error that says where.
+// Restore reads a snapshot, or a backup, which is the same, to the end of r. Whatever is damaged or missing is an error that
+// says where.
 func Restore(r io.Reader) (*Tree, error) {
 	re := restorer{t: empty(), br: blockReader{r: r}}
 	if err := re.run(); err != nil {
@@ -40,7 +41,7 @@ func (re *restorer) run() error {
 	for !re.end {
 		content, err := re.br.next()
 		if err != nil {
-			return err
+			return cut(err)
 		}
 		re.r.Reset(content)
 		for first := re.br.blocks == 1; re.r.Len() > 0; first = false {
@@ -52,7 +53,40 @@ func (re *restorer) run() error {
 			}
 		}
 	}
-	return re.check()
+	if err := re.check(); err != nil {
+		return err
+	}
+	return re.digest()
+}
+
+// digest compares the digest behind the end with that of the records. Old snapshots have none.
+func (re *restorer) digest() error {
+	content, err := re.br.next()
+	if err == io.EOF {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	re.r.Reset(content)
+	kind, version, want := re.r.Byte(), re.r.Byte(), uint64(re.r.Int64())
+	if err := re.r.Err(); err != nil {
+		return err
+	}
+	if kind != recordDigest || re.r.Len() > 0 {
+		return errRecord
+	}
+	if have := re.t.Digest(); version == DigestVersion && have != want {
+		return fmt.Errorf("%w: %016x, not %016x", ErrDigest, have, want)
+	}
+	switch _, err := re.br.next(); err {
+	case io.EOF:
+		return nil
+	case nil:
+		return errTrailing
+	default:
+		return err
+	}
 }
 
 func (re *restorer) record(first bool) error {
@@ -90,19 +124,21 @@ func (re *restorer) session() error {
 	}
 	re.sessions++
 	re.t.sessions[s.ID] = s
+	re.t.digest += s.digest()
 	return nil
 }
 
 func (re *restorer) node() error {
 	r := &re.r
 	n := &Node{
-		path: r.String(), data: bytes.Clone(r.Buffer()),
+		path: r.String(), data: bytes.Clone(r.Buffer()), // in the order of the record
 		czxid: r.Int64(), mzxid: r.Int64(), pzxid: r.Int64(), ctime: r.Int64(), mtime: r.Int64(), owner: r.Int64(),
 		version: r.Int32(), aversion: r.Int32(), creates: uint32(r.Int32()), children: r.Int32(),
 	}
 	if n.acl = re.acl(); n.acl == nil {
 		return cmp.Or(r.Err(), errRecord)
 	}
+	n.setData(n.data)
 	parentPath, _ := zpath.Split(n.path)
 	parent, known := re.t.index[parentPath]
 	switch root := n.path == "/"; {
@@ -187,14 +223,16 @@ func (br *blockReader) begin() error {
 	return nil
 }
 
-// next returns the content of the next block, valid until the next call. Memory grows with the bytes that come, not
-// with the length that is claimed.
+// next returns the content of the next block, valid until the next call; io.EOF if there is none. Memory grows with the
+// bytes that come, not with the length that is claimed.
 func (br *blockReader) next() ([]byte, error) {
 	br.blocks++
 	var head [blockHead]byte
-	if err := br.full(head[:]); err != nil {
+	if n, err := io.ReadFull(br.r, head[:]); err != nil {
+		br.offset += int64(n)
 		return nil, err
 	}
+	br.offset += blockHead
 	br.buf.Reset()
 	n, err := io.CopyN(&br.buf, br.r, int64(binary.BigEndian.Uint32(head[:])))
 	br.offset += n

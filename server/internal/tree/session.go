@@ -49,6 +49,7 @@ func (a *application) createSession() Result {
 	}
 	s := &session{Session: Session{ID: x.Session, Timeout: x.Timeout, Epoch: 1, Used: a.zxid, Password: slices.Clone(x.Password)}}
 	a.t.sessions[x.Session] = s
+	a.t.digest += s.digest()
 	return s.held()
 }
 
@@ -61,8 +62,10 @@ func (a *application) attachSession() Result {
 	if a.x.Timeout <= 0 {
 		return Result{Err: wire.ErrBadArguments}
 	}
+	a.t.digest -= s.digest()
 	s.Epoch++
 	s.Timeout, s.Used = a.x.Timeout, a.zxid
+	a.t.digest += s.digest()
 	return s.held()
 }
 
@@ -83,6 +86,7 @@ func (a *application) closeSession() Result {
 	for _, n := range nodes {
 		a.remove(n)
 	}
+	a.t.digest -= a.session.digest()
 	delete(a.t.sessions, a.session.ID)
 	return Result{}
 }

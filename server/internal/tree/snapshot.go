@@ -1,8 +1,8 @@
 package tree
 
 import (
-	"crypto/sha256"
 	"encoding/binary"
+	"fmt"
 	"hash/crc32"
 	"io"
 	"slices"
@@ -13,7 +13,8 @@ import (
 // The format of a snapshot: magic, then blocks, each behind its length and its checksum (two u32). A checksum covers
 // the one before and the block's content, so a block that was lost or moved shows. A block is a row of whole records,
 // each a kind and its fields: head first, then sessions, then nodes, parents before their children, then the parts of a
-// backup being restored, then end.
+// backup being restored, then end. Behind that stands the digest, in a block of its own: servers that do not know it stop
+// reading at the end, and their snapshots stop there, so versions can be mixed.
 const (
 	magic     = "docent\x00\x01" // the last byte is the version
 	blockSize = 64 << 10         // a block ends behind the record that reaches it
@@ -23,6 +24,7 @@ const (
 	recordNode    = 'n'
 	recordPart    = 'p' // attempt, data
 	recordEnd     = 'e' // numbers of sessions and nodes
+	recordDigest  = 'd' // version of the digest, and the digest
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -30,6 +32,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // Snapshot is the state of a tree at one moment. It may be used while the tree goes on, without the tree's lock.
 type Snapshot struct {
 	zxid     int64
+	digest   uint64
 	nodes    []*Node // some are nil
 	count    int     // of those that are not
 	sessions []Session
@@ -40,7 +43,8 @@ type Snapshot struct {
 // changes later is copied first.
 func (t *Tree) Snapshot() *Snapshot {
 	t.gen++
-	s := &Snapshot{zxid: t.zxid, nodes: slices.Clone(t.nodes), count: len(t.index), sessions: make([]Session, 0, len(t.sessions)), staged: t.staged}
+	s := &Snapshot{zxid: t.zxid, digest: t.digest, nodes: slices.Clone(t.nodes), count: len(t.index), staged: t.staged,
+		sessions: make([]Session, 0, len(t.sessions))}
 	for _, ses := range t.sessions {
 		s.sessions = append(s.sessions, ses.Session)
 	}
@@ -50,16 +54,21 @@ func (t *Tree) Snapshot() *Snapshot {
 // Zxid returns the number of the last transaction in the snapshot.
 func (s *Snapshot) Zxid() int64 { return s.zxid }
 
-// WriteTo writes the snapshot in the format that Restore reads: versioned, and checksummed block by block.
+// WriteTo writes the snapshot in the format that Restore reads: versioned, and checksummed block by block. It fails with
+// ErrDigest, before the end is written, if memory does not hold what the transactions made: a snapshot that Restore would
+// refuse must not take the place of the log.
 func (s *Snapshot) WriteTo(w io.Writer) (int64, error) {
 	bw := newBlockWriter(w)
 	bw.b = wire.AppendInt64(append(bw.b, recordHead), s.zxid)
+	var sum uint64
 	for i := range s.sessions {
+		sum += s.sessions[i].digest()
 		bw.b = wire.AppendInt64(s.sessions[i].append(append(bw.b, recordSession)), s.sessions[i].Used)
 		bw.flush(blockSize)
 	}
 	acls := make(map[*aclList]int32)
 	for _, n := range s.byDepth() {
+		sum += n.recompute()
 		bw.b = n.append(append(bw.b, recordNode))
 		bw.b = n.acl.append(bw.b, acls)
 		bw.flush(blockSize)
@@ -68,7 +77,12 @@ func (s *Snapshot) WriteTo(w io.Writer) (int64, error) {
 		bw.b = wire.AppendBuffer(wire.AppendInt64(append(bw.b, recordPart), s.staged.id), p)
 		bw.flush(blockSize)
 	}
+	if sum != s.digest && bw.err == nil {
+		return bw.n, fmt.Errorf("write snapshot of zxid %#x: %w: %016x, not %016x", s.zxid, ErrDigest, sum, s.digest)
+	}
 	bw.b = wire.AppendInt64(wire.AppendInt64(append(bw.b, recordEnd), int64(len(s.sessions))), int64(s.count))
+	bw.flush(0)
+	bw.b = wire.AppendInt64(append(bw.b, recordDigest, DigestVersion), int64(s.digest))
 	bw.flush(0)
 	return bw.n, bw.err
 }
@@ -169,48 +183,4 @@ func (bw *blockWriter) write(p []byte) {
 		n, bw.err = bw.w.Write(p)
 		bw.n += int64(n)
 	}
-}
-
-// Digest returns a hash over nodes and sessions, but not the zxid nor when sessions were used: equal trees have equal
-// digests on every server, and a failed transaction leaves it as it was. The list of members does not count either: a
-// backup restored elsewhere is the same tree. It takes time in proportion to the tree.
-func (t *Tree) Digest() uint64 {
-	var d digest
-	for _, s := range t.sessions {
-		d.session(&s.Session)
-	}
-	d.nodes(t.nodes)
-	return d.sum
-}
-
-// Digest returns what the tree's Digest was.
-func (s *Snapshot) Digest() uint64 {
-	var d digest
-	for i := range s.sessions {
-		d.session(&s.sessions[i])
-	}
-	d.nodes(s.nodes)
-	return d.sum
-}
-
-// digest adds up strong hashes of the records, so their order does not matter.
-type digest struct {
-	sum uint64
-	b   []byte
-}
-
-func (d *digest) session(s *Session) { d.add(s.append(append(d.b[:0], recordSession))) }
-
-func (d *digest) nodes(nodes []*Node) {
-	for _, n := range nodes {
-		if n != nil && n.path != ConfigPath {
-			d.add(append(n.append(append(d.b[:0], recordNode)), n.acl.key...))
-		}
-	}
-}
-
-func (d *digest) add(record []byte) {
-	d.b = record
-	h := sha256.Sum256(record)
-	d.sum += binary.BigEndian.Uint64(h[:])
 }

@@ -24,6 +24,7 @@ type Tree struct {
 	reapers  map[uint32]struct{} // containers and TTL nodes
 	quotas   map[string]struct{} // paths that have a quota
 	counts   Counts              // Nodes and Sessions are counted elsewhere
+	digest   uint64              // of all sessions and nodes, see Digest
 	staged   staging             // of a backup being restored
 	undo     undoLog
 }
@@ -47,7 +48,7 @@ func New() *Tree {
 		{path: "/zookeeper/quota", acl: t.acls.retain(openACL)},
 		{path: "/zookeeper/config", acl: t.acls.retain(readable), aversion: -1},
 	} {
-		n.data = []byte{} // not null
+		n.setData([]byte{}) // not null
 		t.attach(n, t.parent(n))
 	}
 	return t
@@ -201,6 +202,7 @@ func (t *Tree) enter(n *Node, parent uint32) {
 	i := n.number
 	t.nodes[i], t.index[n.path] = n, i
 	t.counts.DataSize += n.size()
+	t.digest += n.digest()
 	if i == 0 {
 		return
 	}
@@ -253,6 +255,7 @@ func (t *Tree) leave(n *Node, parent uint32) {
 		t.sessions[n.owner].remove(i)
 	}
 	t.counts.DataSize -= n.size()
+	t.digest -= n.digest()
 	delete(t.index, n.path)
 	t.nodes[i] = nil
 	t.free = append(t.free, i)
@@ -265,8 +268,10 @@ func (t *Tree) parent(n *Node) uint32 {
 }
 
 // own returns the node with that number for changing: a copy takes its place if a snapshot or the undo log may hold it.
+// Its part is out of the digest until changed is called.
 func (t *Tree) own(number uint32) *Node {
 	n := t.nodes[number]
+	t.digest -= n.digest()
 	if n.gen == t.gen {
 		return n
 	}
@@ -276,6 +281,9 @@ func (t *Tree) own(number uint32) *Node {
 	t.undo.replaced(n)
 	return &c
 }
+
+// changed ends what own began.
+func (t *Tree) changed(n *Node) { t.digest += n.digest() }
 
 // byPath orders nodes by their paths.
 func byPath(a, b *Node) int { return cmp.Compare(a.path, b.path) }

@@ -47,7 +47,18 @@ func (w *world) do(x *tree.Txn) tree.Result {
 	}
 	var r tree.Result
 	r, w.events = w.Apply(w.now, &decoded, nil)
+	if _, measured := w.t.(*testing.B); !measured {
+		w.checkDigest()
+	}
 	return r
+}
+
+// checkDigest compares the digest kept up with one made anew.
+func (w *world) checkDigest() {
+	w.t.Helper()
+	if kept, anew := w.Digest(), tree.Recompute(w.Tree); kept != anew {
+		w.t.Fatalf("digest %016x at zxid %d, but the records make %016x", kept, w.Zxid(), anew)
+	}
 }
 
 func (w *world) one(m wire.MultiOp) tree.Result {
