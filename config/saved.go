@@ -119,6 +119,13 @@ func (v *Value[T]) readSaved() (value T, saved savedCopy, err error) {
 	if err != nil {
 		return value, saved, err
 	}
+	if value, saved, err = v.decodeSaved(data); err != nil {
+		err = fmt.Errorf("saved copy %s: %w", v.file, err)
+	}
+	return value, saved, err
+}
+
+func (v *Value[T]) decodeSaved(data []byte) (value T, saved savedCopy, err error) {
 	if err = json.Unmarshal(data, &saved); err == nil && saved.Path != v.path {
 		err = fmt.Errorf("it is of %q", saved.Path)
 	}
@@ -127,9 +134,6 @@ func (v *Value[T]) readSaved() (value T, saved savedCopy, err error) {
 	}
 	if err == nil {
 		err = v.opts.check(value)
-	}
-	if err != nil {
-		err = fmt.Errorf("saved copy %s: %w", v.file, err)
 	}
 	return value, saved, err
 }

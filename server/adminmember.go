@@ -42,10 +42,8 @@ func (s *Server) serveMember(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "want a member as "+jsonType, http.StatusUnsupportedMediaType)
 		return
 	}
-	var m Member
-	d := json.NewDecoder(io.LimitReader(r.Body, 4096))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&m); err != nil || m.ID < 1 || m.ID > 254 {
+	m, err := readMember(r.Body)
+	if err != nil {
 		http.Error(w, `want {"id": 1 to 254, "address": "HOST:PORT", "observer": true or false}`, http.StatusBadRequest)
 		return
 	}
@@ -65,6 +63,21 @@ func (s *Server) serveMember(w http.ResponseWriter, r *http.Request) {
 	if err := writeCommand(w, fields, "member", ""); err != nil {
 		s.log.Debug("operator not answered", "command", "member", "error", err)
 	}
+}
+
+var errNoMember = errors.New("no member as JSON")
+
+// readMember reads a member and nothing behind it: what is half understood changes no ensemble.
+func readMember(body io.Reader) (m Member, err error) {
+	d := json.NewDecoder(io.LimitReader(body, 4096))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&m); err != nil {
+		return Member{}, err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) || m.ID < 1 || m.ID > maxID {
+		return Member{}, errNoMember
+	}
+	return m, nil
 }
 
 var errNoVerb = errors.New("want add, remove or transfer")
