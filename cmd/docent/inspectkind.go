@@ -66,7 +66,7 @@ func (f forest) look(ctx context.Context, path string, most int) (*sight, error)
 	}
 	x := &sight{
 		Path: path, Holders: []contender{}, Waiting: []contender{}, Members: []contender{},
-		Children: l.Stat.NumChildren, Created: time.UnixMilli(l.Stat.Ctime), Stat: nodeStat(l.Stat),
+		Children: l.Stat.NumChildren, Created: nodeTime(l.Stat.Ctime), Stat: nodeStat(l.Stat),
 	}
 	if most == 0 {
 		most = len(l.Names)

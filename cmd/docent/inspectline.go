@@ -165,9 +165,18 @@ type said struct {
 	Since  time.Time `json:"since"`
 }
 
+// nodeTime is the time that a Stat tells, zero if it is no time of the years that JSON can say: servers' clocks may be anywhere.
+func nodeTime(ms int64) time.Time {
+	t := time.UnixMilli(ms)
+	if y := t.UTC().Year(); y < 1 || y > 9998 {
+		return time.Time{}
+	}
+	return t
+}
+
 // contenderOf makes sense of a contender's node. Other libraries put plain text into it: a name, or a host's address.
 func contenderOf(n client.Node, p place) contender {
-	c := contender{Path: n.Path, Token: uint64(n.Stat.Czxid), Since: time.UnixMilli(n.Stat.Ctime), Session: sessionID(n.Stat.EphemeralOwner), Shared: p.shared()}
+	c := contender{Path: n.Path, Token: uint64(n.Stat.Czxid), Since: nodeTime(n.Stat.Ctime), Session: sessionID(n.Stat.EphemeralOwner), Shared: p.shared()}
 	if n.Stat.Czxid == 0 {
 		c.Since = time.Time{} // nothing is known but the name
 	}

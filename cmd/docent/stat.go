@@ -37,7 +37,7 @@ func (s nodeStat) MarshalJSON() ([]byte, error) {
 		DataLength  int32     `json:"dataLength"`
 		NumChildren int32     `json:"numChildren"`
 	}{
-		time.UnixMilli(s.Ctime), time.UnixMilli(s.Mtime), s.Czxid, s.Mzxid, s.Pzxid, s.Version, s.Cversion, s.Aversion,
+		nodeTime(s.Ctime), nodeTime(s.Mtime), s.Czxid, s.Mzxid, s.Pzxid, s.Version, s.Cversion, s.Aversion,
 		sessionID(s.EphemeralOwner), s.DataLength, s.NumChildren,
 	})
 }

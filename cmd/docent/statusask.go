@@ -224,10 +224,22 @@ type connection struct {
 	LastResponse numeral `json:"last_response_time"`
 }
 
+// wallClock is where the milliseconds of clocks that tell the time begin for us: in the year 2001.
+const wallClock = 1e12
+
+// wallTime is the time that a server tells; nil if it can be none, for its clock began anywhere or its number is none of a
+// year that JSON can say.
+func wallTime(ms int64) *time.Time {
+	t := nodeTime(ms)
+	if ms <= wallClock || t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
 // contactsOf turns a server's connections into contacts. ZooKeeper tells the time of the last response by a clock that
 // began anywhere: it says something only beside that of our own session, which was heard just now.
 func contactsOf(list []connection, server string, own sessionID, now time.Time) map[sessionID]contact {
-	const wallClock = 1e12 // ms: the year 2001
 	found := make(map[sessionID]contact, len(list))
 	just := int64(0)
 	for _, c := range list {
@@ -241,18 +253,10 @@ func contactsOf(list []connection, server string, own sessionID, now time.Time) 
 			continue
 		}
 		x := contact{Server: server, Client: strings.TrimPrefix(c.Remote, "/"), TimeoutMS: integer(c.Timeout)}
-		if ms := integer(c.Established); ms > wallClock {
-			x.Connected = new(time.Time)
-			*x.Connected = time.UnixMilli(ms)
-		}
-		heard := time.Time{}
-		switch ms := integer(c.LastResponse); {
-		case ms > wallClock:
-			heard = time.UnixMilli(ms)
-		case ms > 0 && just > 0:
-			heard = now.Add(time.Duration(min(ms-just, 0)) * time.Millisecond)
-		}
-		if !heard.IsZero() {
+		x.Connected = wallTime(integer(c.Established))
+		ms := integer(c.LastResponse)
+		if x.Heard = wallTime(ms); x.Heard == nil && ms > 0 && just > 0 {
+			heard := now.Add(time.Duration(max(min(ms-just, 0), -wallClock)) * time.Millisecond)
 			x.Heard = &heard
 		}
 		found[id] = x
@@ -280,9 +284,8 @@ func (a *asker) adminContacts(ctx context.Context, o *operator, own sessionID, n
 		ms := integer(numeral(at))
 		for _, n := range ids {
 			if id, ok := parseSession(n); ok {
-				if _, connected := found[id]; !connected && ms > 1e12 {
-					expires := time.UnixMilli(ms)
-					found[id] = contact{Server: o.admin, Expires: &expires}
+				if expires := wallTime(ms); expires != nil && found[id] == (contact{}) {
+					found[id] = contact{Server: o.admin, Expires: expires}
 				}
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"net"
 	"slices"
 	"strconv"
@@ -25,6 +26,15 @@ func (a *asker) byWords(ctx context.Context, server string) *health {
 		h.State, h.Error = stateIdle, "it serves no requests: no leader is known"
 		return h
 	}
+	h.summary(text)
+	if text, err = a.word(ctx, server, "mntr"); err == nil {
+		h.monitor(wordFigures(text))
+	}
+	return h
+}
+
+// summary takes over what srvr tells.
+func (h *health) summary(text string) {
 	for line := range strings.Lines(text) {
 		key, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
 		switch key {
@@ -46,16 +56,29 @@ func (a *asker) byWords(ctx context.Context, server string) *health {
 			h.Nodes = wholeOf(value)
 		}
 	}
-	if text, err = a.word(ctx, server, "mntr"); err == nil {
-		figures := make(map[string]string)
-		for line := range strings.Lines(text) {
-			if key, value, ok := strings.Cut(strings.TrimSpace(line), "\t"); ok {
-				figures[strings.TrimPrefix(key, "zk_")] = value
-			}
+}
+
+// wordFigures are the lines of mntr.
+func wordFigures(text string) map[string]string {
+	figures := make(map[string]string)
+	for line := range strings.Lines(text) {
+		if key, value, ok := strings.Cut(strings.TrimSpace(line), "\t"); ok {
+			figures[strings.TrimPrefix(key, "zk_")] = value
 		}
-		h.monitor(figures)
 	}
-	return h
+	return figures
+}
+
+// plainFigures are those of the operators' monitor, written as mntr does.
+func plainFigures(monitor map[string]any) map[string]string {
+	figures := make(map[string]string, len(monitor))
+	for key, value := range monitor {
+		if n, ok := value.(float64); ok {
+			value = strconv.FormatFloat(n, 'f', -1, 64)
+		}
+		figures[key] = fmt.Sprint(value)
+	}
+	return figures
 }
 
 // monitor takes over what mntr and the operators' monitor tell.
@@ -98,14 +121,7 @@ func (a *asker) byHTTP(ctx context.Context, o *operator) *health {
 		}
 		return h
 	}
-	figures := make(map[string]string)
-	for key, value := range monitor {
-		if n, ok := value.(float64); ok {
-			value = strconv.FormatFloat(n, 'f', -1, 64)
-		}
-		figures[key] = fmt.Sprint(value)
-	}
-	h.monitor(figures)
+	h.monitor(plainFigures(monitor))
 	var stats struct {
 		Stats struct {
 			Zxid *int64 `json:"last_processed_zxid"`
@@ -172,9 +188,10 @@ func wholeOf(s string) *int64 {
 	return &n
 }
 
+// decimalOf reads a number; nil if it is none. NaN and the infinities are none, and could not be shown as JSON.
 func decimalOf(s string) *float64 {
 	n, err := strconv.ParseFloat(s, 64)
-	if err != nil {
+	if err != nil || math.IsNaN(n) || math.IsInf(n, 0) {
 		return nil
 	}
 	return &n
