@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -37,7 +38,12 @@ func serveVerb(e env) *cobra.Command {
 		if err != nil {
 			return cannotBegin(err)
 		}
-		return serve(cmd.Context(), srv, o.cfg, e.stdout)
+		ctx, cancel := context.WithCancel(cmd.Context())
+		var heap sync.WaitGroup
+		heap.Go(func() { keepRoom(ctx) })
+		defer heap.Wait()
+		defer cancel()
+		return serve(ctx, srv, o.cfg, e.stdout)
 	}
 	return cmd
 }
