@@ -15,9 +15,9 @@ import (
 // ensemble is the members, and the network they and their clients are connected by.
 type ensemble struct {
 	members []*member
-	parted  bool      // each member has a network of its own, and so links can be cut
-	links   [][]*link // from, to; nil where there is none
-	relays  []*relay  // between members
+	parted  bool              // each member has a network of its own, and so links can be cut
+	links   [][]*link         // from, to; nil where there is none
+	relays  map[[2]int]*relay // of connections, by who dials whom
 	groups  []*group
 	net     string // the first half of all addresses
 }
@@ -31,7 +31,7 @@ type group struct {
 }
 
 func newEnsemble(p plan, bin, dir string, parted bool, told func(string, ...any)) (e *ensemble, err error) {
-	e = &ensemble{parted: parted, net: fmt.Sprintf("127.%d.%d.", 64+rand.IntN(128), rand.IntN(256))}
+	e = &ensemble{parted: parted, relays: make(map[[2]int]*relay), net: fmt.Sprintf("127.%d.%d.", 64+rand.IntN(128), rand.IntN(256))}
 	defer func() {
 		if err != nil {
 			e.close()
@@ -77,7 +77,7 @@ func (e *ensemble) connect() error {
 				return err
 			}
 			dial := func(ctx context.Context) (net.Conn, error) { return to.space.dial(ctx, to.peerAddr()) }
-			e.relays = append(e.relays, newRelay(ln, e.links[i][j], e.links[j][i], dial))
+			e.relays[[2]int{from.id, to.id}] = newRelay(ln, e.links[i][j], e.links[j][i], dial)
 		}
 	}
 	return nil
@@ -141,17 +141,25 @@ func (e *ensemble) converge(ctx context.Context) (string, error) {
 	}
 }
 
+// relay returns what carries connections that from dials to to.
+func (e *ensemble) relay(from, to *member) *relay { return e.relays[[2]int{from.id, to.id}] }
+
 // heal makes all links good ones.
 func (e *ensemble) heal() {
+	e.healLinks()
+	for _, g := range e.groups {
+		g.heal()
+	}
+}
+
+// healLinks makes those between members good ones.
+func (e *ensemble) healLinks() {
 	for _, row := range e.links {
 		for _, l := range row {
 			if l != nil {
 				l.heal()
 			}
 		}
-	}
-	for _, g := range e.groups {
-		g.heal()
 	}
 }
 

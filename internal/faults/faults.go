@@ -9,15 +9,18 @@ import (
 	"maps"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/docent-io/docent/client"
 	"github.com/docent-io/docent/internal/history"
+	"github.com/docent-io/docent/internal/testkit"
 )
 
 // result is what one seed came to.
@@ -58,16 +61,19 @@ func (r *result) String() string {
 		n += r.r.steps[name]
 		each = append(each, fmt.Sprintf("%s %d", name, r.r.steps[name]))
 	}
-	events, fenced := 0, 0
+	events, fenced, lives := 0, 0, 0
+	for _, n := range r.r.lives {
+		lives += n
+	}
 	for _, s := range r.r.streams {
 		events += len(s.Events)
 	}
 	for _, f := range r.r.fenced {
 		fenced += len(f)
 	}
-	return fmt.Sprintf("%d %s servers=%d seconds=%.0f acked=%d rate=%.0f unknown=%d creates=%d ops=%d histories=%d undecided=%d transfers=%d events=%d fenced=%d sessions=%d faults=%d progress=%v (%s)%s",
+	return fmt.Sprintf("%d %s servers=%d seconds=%.0f acked=%d rate=%.0f unknown=%d creates=%d ops=%d histories=%d undecided=%d transfers=%d events=%d fenced=%d lives=%d connections=%d faults=%d progress=%v (%s)%s",
 		r.plan.seed, r.word(), r.plan.servers, r.took.Seconds(), r.acked, r.rate(), r.unknown, r.creates, r.ops, r.verdict.Histories, r.verdict.Undecided,
-		r.r.transfers, events, fenced, len(r.r.sessions), n, r.r.worst.Round(10*time.Millisecond), strings.Join(each, ", "), strings.Join(r.r.notes, ""))
+		r.r.transfers, events, fenced, lives, r.r.ends, n, r.r.worst.Round(10*time.Millisecond), strings.Join(each, ", "), strings.Join(r.r.notes, ""))
 }
 
 // run runs one seed. What is wrong is in the result; an error says that it could not be run.
@@ -94,7 +100,7 @@ func (res *result) run(ctx context.Context, bin string) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, p.load+3*time.Minute, errors.New("the seed took too long"))
 	defer cancel()
 	w := &world{plan: p, dir: res.dir, start: time.Now(), ctx: ctx}
-	w.r = records{numbered: make(map[string][]history.Numbered), sessions: make(map[*client.Session]bool), steps: make(map[string]int),
+	w.r = records{numbered: make(map[string][]history.Numbered), steps: make(map[string]int),
 		fenced: make(map[string][]fenced), lives: make(map[string]int)}
 	defer func() { res.wrong = w.r.wrong }()
 	why := canPart()
@@ -106,15 +112,27 @@ func (res *result) run(ctx context.Context, bin string) error {
 		return err
 	}
 	defer w.e.close()
+	if w.home, err = newSpace(false); err != nil {
+		return err
+	}
+	defer w.home.close()
+	if p.smallDisk >= 0 {
+		undo, err := w.e.members[p.smallDisk].smallDisk()
+		if err != nil {
+			w.plan.smallDisk = -1
+			w.r.notes = append(w.r.notes, fmt.Sprintf(" [no full disk: %v]", err))
+		} else {
+			defer func() { w.check(undo()) }()
+		}
+	}
 	if err := w.prepare(); err != nil {
 		return err
 	}
 	w.play()
-	if w.finish() {
-		res.verdict, err = history.Registers(w.r.ops, patience)
-		w.check(err)
-	}
-	w.checkRest()
+	w.finish()
+	cancel() // and with that come the findings of the connections
+	w.listeners.Wait()
+	res.verdict = w.checkRest()
 	res.acked, res.unknown, res.creates, res.ops = w.acked.Load(), w.unknown.Load(), w.creates.Load(), len(w.r.ops)
 	res.r = w.r
 	return nil
@@ -132,6 +150,13 @@ func (w *world) prepare() error {
 			return err
 		}
 	}
+	for _, m := range w.e.members {
+		u, err := m.usage(ctx)
+		if err != nil {
+			return err
+		}
+		w.before = append(w.before, u)
+	}
 	sure, err := w.e.group("sure")
 	if err != nil {
 		return err
@@ -146,10 +171,19 @@ func (w *world) prepare() error {
 	if w.sure, err = w.dial(sure, 4*time.Second); err != nil {
 		return err
 	}
-	for _, path := range []string{"/pulse", "/registers", "/created", "/lines", "/bank", "/bells", "/lives", "/fenced"} {
+	for _, path := range []string{"/pulse", "/registers", "/created", "/lines", "/bank", "/bells", "/lives", "/fenced", "/fenced/mutex", "/fenced/leader", bell(0), bell(1), bell(2)} {
 		if err := w.make(w.sure, path, "0"); err != nil {
 			return fmt.Errorf("create %s: %w", path, err)
 		}
+	}
+	for i := range accounts {
+		if err := w.make(w.sure, account(i), strconv.Itoa(capital/accounts)); err != nil {
+			return fmt.Errorf("create %s: %w", account(i), err)
+		}
+	}
+	for _, name := range []string{"mutex", "mutex", "mutex", "leader", "leader"} {
+		cfg := puppetConfig{Servers: w.groups[len(w.all)%machines].addrs, Name: name, Timeout: 3 * time.Second, Sabotage: w.plan.sabotage}
+		w.all = append(w.all, &puppet{w: w, cfg: cfg})
 	}
 	return nil
 }
@@ -163,7 +197,7 @@ func (w *world) play() {
 	defer stop()
 	w.load = load
 	beating, still := context.WithCancel(w.ctx)
-	var heart, players sync.WaitGroup
+	var heart, players, followers sync.WaitGroup
 	defer heart.Wait()
 	defer still()
 	heart.Go(func() { w.beat(beating) })
@@ -173,6 +207,9 @@ func (w *world) play() {
 		number++
 		players.Go(func() { f(c, player, rand.New(rand.NewPCG(w.plan.seed, 100+uint64(player)))) })
 	}
+	var locks, terms testkit.Roster[string]
+	following, end := context.WithCancel(w.ctx)
+	defer end()
 	for i, g := range w.groups {
 		for k := range 2 {
 			c, err := w.dial(g, time.Duration(2+2*k)*time.Second)
@@ -185,54 +222,125 @@ func (w *world) play() {
 			start(c, w.playRegisters)
 			if k == i%2 {
 				start(c, w.playCreates)
+				start(c, w.playLine)
+				start(c, w.playTurns("mutex", &locks))
+			} else {
+				start(c, w.playBells)
+				start(c, w.playWatches)
+				start(c, w.playBank)
+				start(c, w.playTurns("leader", &terms))
 			}
+			followers.Go(func() { w.playStream(c, 10*i+k, rand.New(rand.NewPCG(w.plan.seed, 50+uint64(10*i+k))), following) })
 		}
+		start(nil, w.playLives(g))
+		start(nil, w.playLives(g))
+	}
+	for _, p := range w.all {
+		p.start()
 	}
 	w.misfortunes(rand.New(rand.NewPCG(w.plan.seed, 1)))
-	ended := make(chan struct{})
+	w.ended(&players, "clients")
+	end()
+	w.ended(&followers, "streams")
+	for _, p := range w.all {
+		p.kill()
+	}
+}
+
+// ended waits until a group of goroutines has.
+func (w *world) ended(all *sync.WaitGroup, who string) {
+	over := make(chan struct{})
 	go func() {
-		players.Wait()
-		close(ended)
+		all.Wait()
+		close(over)
 	}()
+	limit := time.NewTimer(time.Minute)
+	defer limit.Stop()
 	select {
-	case <-ended:
-	case <-time.After(40 * time.Second):
+	case <-over:
+	case <-limit.C:
 		buf := make([]byte, 4<<20)
 		name := filepath.Join(w.dir, "goroutines.log")
-		_ = os.WriteFile(name, buf[:runtime.Stack(buf, true)], 0o644) // it is said below that something is wrong
-		w.fail("clients do not come to their end: see %s", name)
-		<-ended
+		_ = os.WriteFile(name, buf[:runtime.Stack(buf, true)], 0o644) // that something is wrong is said anyway
+		w.fail("%s do not come to their end: see %s", who, name)
+		<-over
 	}
 }
 
 // finish compares what is there in the end, and tells whether that could be done.
-func (w *world) finish() bool {
+func (w *world) finish() {
 	w.load = w.ctx
-	ctx, cancel := context.WithTimeout(w.ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(w.ctx, time.Minute)
 	defer cancel()
-	for _, m := range w.e.members {
-		if err := m.ready(ctx); err != nil {
-			w.fail("%v", err)
-			return false
-		}
+	if err := w.e.ready(ctx); err != nil {
+		w.fail("in the end: %v", err)
+		return
 	}
 	for _, b := range w.r.batches {
 		if !w.look(ctx, w.sure, b) {
 			w.fail("%s cannot be read in the end", b.dir)
-			return false
 		}
 	}
-	_, err := w.e.converge(ctx)
+	for dir, creates := range w.r.numbered {
+		there, err := w.everything(ctx, dir)
+		w.check(err)
+		if err == nil {
+			w.check(history.Sequences(creates, there))
+		}
+	}
+	if s, err := w.sure.Session(ctx); err == nil {
+		_, _, err = w.balance(s)
+		w.check(err)
+	}
+	w.check(w.sure.Close())
+	digest, err := w.e.converge(ctx)
 	w.check(err)
-	return true
+	w.told("all members are at %s", digest)
+	w.settle(w.before)
+	for _, m := range w.e.members {
+		m.stop(ctx)
+		if out, err := exec.CommandContext(ctx, m.bin, "check", m.data).CombinedOutput(); err != nil {
+			w.fail("docent check: %v: %s", err, out)
+		}
+	}
+}
+
+// everything reads all children of a directory.
+func (w *world) everything(ctx context.Context, dir string) (map[string]string, error) {
+	names, _, err := w.sure.Children(ctx, dir, client.Fresh())
+	if err != nil {
+		return nil, fmt.Errorf("read in the end: %w", err)
+	}
+	s, err := w.sure.Session(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b := s.Batch()
+	var nodes []*client.Future[client.Reading]
+	for _, n := range names {
+		nodes = append(nodes, b.Get(dir+"/"+n))
+	}
+	if err := b.Do(ctx); err != nil {
+		return nil, fmt.Errorf("read in the end: %w", err)
+	}
+	there := make(map[string]string)
+	for _, f := range nodes {
+		n, err := f.Get()
+		if err != nil {
+			return nil, fmt.Errorf("read in the end: %w", err)
+		}
+		there[n.Node.Path] = string(n.Node.Data)
+	}
+	return there, nil
 }
 
 // checkRest looks at what needs no ensemble any more.
-func (w *world) checkRest() {
-}
-
-// fenced is a write under a lock.
-type fenced struct {
-	version int32
-	token   uint64
+func (w *world) checkRest() history.Verdict {
+	v, err := history.Registers(w.r.ops, patience)
+	w.check(err)
+	w.check(history.Bells(w.r.bells, w.r.streams))
+	for name, writes := range w.r.fenced {
+		w.check(inOrder(name, writes))
+	}
+	return v
 }

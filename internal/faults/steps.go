@@ -19,19 +19,27 @@ type step struct {
 	do     func(w *world, r *rand.Rand)
 }
 
-// One step of each kind at most happens at a time: of servers, of the links between them, of clients and their links.
-var (
-	serverSteps = []step{
-		{"kill a server", 4, true, func(w *world, r *rand.Rand) { w.kill(r, w.e.some(r, 1)) }},
-		{"kill the leader", 5, true, func(w *world, r *rand.Rand) { w.kill(r, w.e.theLeader(w.load, r)) }},
-		{"kill a majority", 3, false, func(w *world, r *rand.Rand) { w.kill(r, w.e.some(r, w.e.majority())) }},
-		{"kill all", 2, false, func(w *world, r *rand.Rand) { w.kill(r, w.e.members) }},
-		{"kill one after the other", 2, false, (*world).killInTurn},
-		{"pause a server", 3, true, func(w *world, r *rand.Rand) { w.freeze(r, w.e.some(r, 1)) }},
-		{"pause the leader", 4, true, func(w *world, r *rand.Rand) { w.freeze(r, w.e.theLeader(w.load, r)) }},
-		{"pause a majority", 2, false, func(w *world, r *rand.Rand) { w.freeze(r, w.e.some(r, w.e.majority())) }},
-	}
-)
+// One step of each kind at most happens at a time: to servers, to the links between them, to clients and their links.
+var serverSteps = []step{
+	{"kill a server", 4, true, func(w *world, r *rand.Rand) { w.kill(r, w.e.some(r, 1)) }},
+	{"kill the leader", 5, true, func(w *world, r *rand.Rand) { w.kill(r, w.e.theLeader(w.load, r)) }},
+	{"kill a majority", 3, false, func(w *world, r *rand.Rand) { w.kill(r, w.e.some(r, w.e.majority())) }},
+	{"kill all", 2, false, func(w *world, r *rand.Rand) { w.kill(r, w.e.members) }},
+	{"kill one after the other", 2, false, (*world).killInTurn},
+	{"pause a server", 3, true, func(w *world, r *rand.Rand) { w.freeze(r, w.e.some(r, 1)) }},
+	{"pause the leader", 4, true, func(w *world, r *rand.Rand) { w.freeze(r, w.e.theLeader(w.load, r)) }},
+	{"pause a majority", 2, false, func(w *world, r *rand.Rand) { w.freeze(r, w.e.some(r, w.e.majority())) }},
+	{"restart a server", 2, true, func(w *world, r *rand.Rand) { w.restart(r, w.e.some(r, 1)) }},
+	{"rolling restart", 2, true, func(w *world, r *rand.Rand) { w.restart(r, w.e.leaderLast(w.load, r)) }},
+}
+
+// These need a majority, so nothing happens to the links meanwhile.
+var memberSteps = []step{
+	{"replace a member", 3, true, func(w *world, r *rand.Rand) { w.replace(r, false) }},
+	{"lose a folder", 3, true, func(w *world, r *rand.Rand) { w.replace(r, true) }},
+}
+
+var diskSteps = []step{{"fill a disk", 1, true, (*world).fillDisk}}
 
 func (e *ensemble) majority() int { return len(e.members)/2 + 1 }
 
@@ -119,12 +127,11 @@ const progressBound = 10 * time.Second
 // misfortunes lets steps happen until the load ends. After each round all is well, and a write must go through.
 func (w *world) misfortunes(r *rand.Rand) {
 	for sleep(w.load, between(r, 50*time.Millisecond, 500*time.Millisecond)) == nil {
-		round := w.round(r)
-		began, milder := time.Now(), true
+		round, milder := w.round(r)
+		began := time.Now()
 		all := make(chan struct{})
 		for i, s := range round {
 			rng := rand.New(rand.NewPCG(r.Uint64(), uint64(i)))
-			milder = milder && s.milder
 			go func() {
 				defer func() { all <- struct{}{} }()
 				w.told("begin: %s", s.name)
@@ -143,7 +150,7 @@ func (w *world) misfortunes(r *rand.Rand) {
 				rec.steps[s.name]++
 			}
 		})
-		if gap := w.pulse.gap(began, healed); milder && len(round) == 1 && gap > progressBound {
+		if gap := w.pulse.gap(began, healed); milder && gap > progressBound {
 			w.fail("no write went through for %v during %q, which left a majority alone", gap, round[0].name)
 		}
 	}
@@ -161,9 +168,27 @@ func (w *world) recovered(since time.Time) {
 	}
 }
 
-// round draws what happens next.
-func (w *world) round(r *rand.Rand) (round []step) {
-	return []step{draw1(r, serverSteps)}
+// round draws what happens next, and tells whether all of it together leaves a majority alone.
+func (w *world) round(r *rand.Rand) (round []step, milder bool) {
+	links := w.e.parted && r.IntN(2) == 0
+	switch n := r.IntN(10); {
+	case n == 0:
+		round, links = append(round, draw1(r, memberSteps)), false
+	case n == 1 && w.plan.smallDisk >= 0:
+		round = append(round, diskSteps...)
+	case n < 7 || !w.e.parted:
+		round = append(round, draw1(r, serverSteps))
+	default:
+		links = true
+	}
+	if links {
+		round = append(round, draw1(r, linkSteps))
+	}
+	milder = len(round) == 1 && round[0].milder
+	if r.IntN(3) == 0 {
+		round = append(round, draw1(r, clientSteps)) // which the client of the pulse does not notice
+	}
+	return round, milder
 }
 
 func draw1(r *rand.Rand, from []step) step {

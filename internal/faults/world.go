@@ -31,6 +31,11 @@ type world struct {
 	pulse  pulse
 	sure   *client.Client // on no machine that anything happens to, and connected to all members
 	groups []*group
+	home   *space // this process's own network, and a thread that stays
+	all    []*puppet
+	before []usage // of each server, when it all began
+	// listeners are who tells in the end what was heard on connections.
+	listeners sync.WaitGroup
 
 	acked   atomic.Int64 // requests that were answered
 	unknown atomic.Int64
@@ -48,8 +53,7 @@ type records struct {
 	numbered  map[string][]history.Numbered // by directory
 	bells     []history.Versioned
 	streams   []history.Stream
-	ends      map[*client.Client][]*history.End
-	sessions  map[*client.Session]bool
+	ends      int // connections that were listened to
 	steps     map[string]int
 	worst     time.Duration // until there was progress
 	transfers int
@@ -125,9 +129,12 @@ func (w *world) dialBy(g *group, timeout time.Duration, dial func(context.Contex
 	if err != nil {
 		return nil, err
 	}
+	w.listeners.Add(1)
 	context.AfterFunc(w.ctx, func() {
+		defer w.listeners.Done()
 		mu.Lock()
 		defer mu.Unlock()
+		w.record(func(r *records) { r.ends += len(ends) })
 		for _, e := range ends {
 			w.check(e.Check())
 		}
