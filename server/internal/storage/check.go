@@ -15,7 +15,8 @@ import (
 type Report struct {
 	Member, Incarnation, Term uint64
 	Segments, Snapshots       int
-	First, Last               uint64 // entries in the log, 0 if there are none
+	First, Last               uint64            // entries in the log, 0 if there are none
+	Stable                    map[string][]byte // everything in the stable store
 }
 
 // Check reads everything in a data folder that no process uses, and changes nothing. Each snapshot's content is given to
@@ -67,6 +68,7 @@ func (r *Report) checkStable(dir string) error {
 }
 
 func (r *Report) values(s *stable) error {
+	r.Stable = s.values
 	var errs [3]error
 	r.Member, errs[0] = s.GetUint64([]byte("member"))
 	r.Incarnation, errs[1] = s.GetUint64([]byte("incarnation"))

@@ -487,6 +487,7 @@ func TestCrashChecksSeeASkippedSync(t *testing.T) {
 
 // A disk on which something fails, once: the store ends there or goes on, and acknowledges nothing that is lost later.
 func TestOneFailure(t *testing.T) {
+	failures := 0
 	for seed := range uint64(sized(30, 150, 5000)) {
 		m := newMember(t, seed)
 		if err := m.open(); err != nil {
@@ -514,6 +515,7 @@ func TestOneFailure(t *testing.T) {
 		if !failed {
 			continue
 		}
+		failures++
 		if final && !errors.Is(m.store.Err(), errDisk) {
 			t.Errorf("seed %d: the store goes on after %s failed", seed, m.phase)
 		}
@@ -533,11 +535,14 @@ func TestOneFailure(t *testing.T) {
 		m.end()
 		m.recover(fmt.Sprintf("seed %d", seed))
 	}
+	t.Logf("%d failures, nothing acknowledged was lost", failures)
 }
 
 // A full disk ends the use of the store or fails a snapshot. Once there is room, the next start finds all that was acknowledged.
 func TestDiskFull(t *testing.T) {
-	for seed := range uint64(sized(20, 100, 1000)) {
+	places := uint64(sized(20, 100, 1000))
+	full := make(map[string]int) // what was under way when there was no room
+	for seed := range places {
 		m := newMember(t, seed)
 		if err := m.open(); err != nil {
 			t.Fatal(err)
@@ -548,7 +553,12 @@ func TestDiskFull(t *testing.T) {
 			}
 		}
 		m.disk.Limit(m.disk.Used() + int64(m.rnd.IntN(300<<10)))
-		for i := 0; i < 300 && m.step(); i++ {
+		wrote := true
+		for i := 0; i < 300 && wrote; i++ {
+			wrote = m.step()
+		}
+		if !wrote {
+			full[m.phase]++
 		}
 		if m.store != nil {
 			m.store.Kill()
@@ -565,6 +575,14 @@ func TestDiskFull(t *testing.T) {
 				t.Fatalf("seed %d: %s with room again: %v", seed, m.phase, m.store.Err())
 			}
 		}
+	}
+	hit := 0
+	for _, n := range full {
+		hit += n
+	}
+	t.Logf("the disk was full at %d places, while %v; each member went on once there was room", hit, full)
+	if hit < int(places)/2 {
+		t.Errorf("only %d of %d disks were full", hit, places)
 	}
 }
 

@@ -180,6 +180,19 @@ func (d *Disk) Replace(name string, b []byte) error {
 	return nil
 }
 
+// Flip changes bits of one byte of a file that Replace has written, durably, as if it had gone bad.
+func (d *Disk) Flip(name string, off int, bits byte) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n, err := d.find(name)
+	if err != nil {
+		return err
+	}
+	n.live[off] ^= bits
+	n.durable[off] ^= bits
+	return nil
+}
+
 // Delete removes a file or a folder with all that is in it, durably.
 func (d *Disk) Delete(name string) error {
 	d.mu.Lock()
