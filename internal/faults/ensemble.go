@@ -116,41 +116,48 @@ func (e *ensemble) leader(ctx context.Context) int {
 // converge waits until all members have carried out the same, and compares their trees. Nobody may write meanwhile.
 func (e *ensemble) converge(ctx context.Context) (string, error) {
 	for {
-		digests, zxids := make(map[string][]int), make(map[string]bool)
+		digests := make(map[int]string)
 		for _, m := range e.members {
 			d, err := m.ask(ctx, "hash")
 			if err != nil {
-				d = err.Error()
+				d = fmt.Sprintf("server %d: %v", m.id, err)
 			}
-			d = strings.TrimSpace(d)
-			digests[d] = append(digests[d], m.id)
-			zxid, _, _ := strings.Cut(d, ":")
-			zxids[zxid] = true
+			digests[m.id] = strings.TrimSpace(d)
 		}
-		for d := range digests {
-			if len(digests) == 1 && strings.Contains(d, ": ") {
-				return d, nil
-			}
-		}
-		if len(zxids) == 1 {
-			return "", fmt.Errorf("trees differ at one zxid: %v", digests)
-		}
-		if sleep(ctx, 50*time.Millisecond) != nil {
+		same, err := equal(digests)
+		switch {
+		case err != nil:
+			return "", err
+		case same:
+			return digests[1], nil
+		case sleep(ctx, 50*time.Millisecond) != nil:
 			return "", fmt.Errorf("servers do not come to the same state: %v", digests)
 		}
 	}
 }
 
+// equal tells whether all are at one zxid. Then they must have the same tree.
+func equal(digests map[int]string) (bool, error) {
+	first := ""
+	for _, d := range digests {
+		zxid, _, ok := strings.Cut(d, ": ")
+		if first == "" {
+			first = zxid
+		}
+		if !ok || zxid != first || strings.HasPrefix(d, "server ") {
+			return false, nil
+		}
+	}
+	for _, d := range digests {
+		if d != digests[1] {
+			return false, fmt.Errorf("trees differ at one zxid: %v", digests)
+		}
+	}
+	return true, nil
+}
+
 // relay returns what carries connections that from dials to to.
 func (e *ensemble) relay(from, to *member) *relay { return e.relays[[2]int{from.id, to.id}] }
-
-// heal makes all links good ones.
-func (e *ensemble) heal() {
-	e.healLinks()
-	for _, g := range e.groups {
-		g.heal()
-	}
-}
 
 // healLinks makes those between members good ones.
 func (e *ensemble) healLinks() {

@@ -122,7 +122,7 @@ func (res *result) run(ctx context.Context, bin string) error {
 			w.plan.smallDisk = -1
 			w.r.notes = append(w.r.notes, fmt.Sprintf(" [no full disk: %v]", err))
 		} else {
-			defer func() { w.check(undo()) }()
+			defer func() { w.check(undo(len(w.r.wrong) > 0)) }()
 		}
 	}
 	if err := w.prepare(); err != nil {

@@ -109,6 +109,7 @@ func (w *world) apart(r *rand.Rand, a, b []*member) {
 		w.e.breakAll(a, b)
 	}
 	_ = sleep(w.load, whole-first)
+	w.e.healLinks()
 }
 
 // bridge parts two heaps, and one server sees both.
@@ -130,6 +131,7 @@ func (w *world) halfOpen(r *rand.Rand) {
 	w.e.sever(b, a)
 	_ = sleep(w.load, between(r, time.Second, 8*time.Second))
 	w.e.breakAll(a, b)
+	w.e.healLinks()
 }
 
 // flap cuts and mends links again and again.
@@ -161,6 +163,7 @@ func (w *world) weather(r *rand.Rand, bad weather) {
 		}
 	}
 	_ = sleep(w.load, between(r, time.Second, 8*time.Second))
+	w.e.healLinks()
 }
 
 // cutClients cuts a machine off all servers or some.

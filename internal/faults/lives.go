@@ -59,7 +59,6 @@ func (w *world) balance(s *client.Session) (sums [accounts]int, versions [accoun
 	if err != nil {
 		return sums, versions, err
 	}
-	total := 0
 	for i, f := range found {
 		if f.Err != nil {
 			return sums, versions, f.Err
@@ -68,12 +67,21 @@ func (w *world) balance(s *client.Session) (sums [accounts]int, versions [accoun
 			return sums, versions, err
 		}
 		versions[i] = f.Node.Stat.Version
-		total += sums[i]
+	}
+	w.check(whole(sums))
+	return sums, versions, nil
+}
+
+// whole tells whether all the money is there.
+func whole(sums [accounts]int) error {
+	total := 0
+	for _, n := range sums {
+		total += n
 	}
 	if total != capital {
-		w.fail("accounts hold %v, and not %d together", sums, capital)
+		return fmt.Errorf("accounts hold %v, and not %d together", sums, capital)
 	}
-	return sums, versions, nil
+	return nil
 }
 
 // playLine draws numbers. Some of its creates find out by themselves what became of them.
@@ -163,15 +171,22 @@ func (w *world) watch(s *client.Session, at client.Node, watch *client.Watch, d 
 		silent = false
 	default:
 	}
-	changed := n.Stat.Mzxid != at.Stat.Mzxid
+	w.check(watched(s.ID(), at, n, ev, fired, silent))
+}
+
+// watched tells whether a one-shot watch set when the node was as at, which fired or was silent until it was read again as
+// then, did its duty. It may have been neither: then its session had ended.
+func watched(session int64, at, then client.Node, ev client.Event, fired, silent bool) error {
+	changed := then.Stat.Mzxid != at.Stat.Mzxid
 	switch {
 	case changed && silent:
-		w.fail("%s was read as of %#x, and the watch set at %#x has not fired", at.Path, n.Stat.Mzxid, at.Stat.Mzxid)
+		return fmt.Errorf("%s was read as of %#x, and the watch set at %#x has not fired", at.Path, then.Stat.Mzxid, at.Stat.Mzxid)
 	case fired && !changed:
-		w.fail("session %#x: the watch on %s has fired (%v of %#x), and it is as it was at %#x", uint64(s.ID()), at.Path, ev.Type, ev.Zxid, at.Stat.Mzxid)
+		return fmt.Errorf("session %#x: the watch on %s has fired (%v of %#x), and it is as it was at %#x", uint64(session), at.Path, ev.Type, ev.Zxid, at.Stat.Mzxid)
 	case fired && (ev.Type != client.EventDataChanged || ev.Path != at.Path):
-		w.fail("the watch on %s has fired for %v %s", at.Path, ev.Type, ev.Path)
+		return fmt.Errorf("the watch on %s has fired for %v %s", at.Path, ev.Type, ev.Path)
 	}
+	return nil
 }
 
 // playStream follows a bell, session after session, until stop; then it waits until it knows what has happened by then.

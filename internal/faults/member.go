@@ -238,11 +238,10 @@ func (j *journal) end(how string) {
 func (j *journal) await(ctx context.Context, texts ...string) error {
 	for {
 		j.mu.Lock()
-		found := slices.ContainsFunc(texts, func(s string) bool { return bytes.Contains(j.text, []byte(s)) })
 		grown, ended := j.grown, j.ended
 		j.mu.Unlock()
 		switch {
-		case found:
+		case slices.ContainsFunc(texts, j.has):
 			return nil
 		case ended:
 			return fmt.Errorf("it has ended, and did not say %q", texts)
@@ -253,6 +252,12 @@ func (j *journal) await(ctx context.Context, texts ...string) error {
 			return fmt.Errorf("it did not say %q: %w", texts, context.Cause(ctx))
 		}
 	}
+}
+
+func (j *journal) has(text string) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return bytes.Contains(j.text, []byte(text))
 }
 
 func (j *journal) tail() string {

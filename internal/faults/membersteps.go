@@ -79,18 +79,25 @@ func (w *world) replace(r *rand.Rand, lost bool) {
 	w.told("added %d", m.id)
 }
 
-// refused starts a member whose folder was emptied, and expects it to end.
+// refused starts a member whose folder was emptied, and expects it to end; one that was added once has flags to wait for that
+// again, and must do no more.
 func (w *world) refused(ctx context.Context, m *member) {
 	m.start()
 	m.expectEnd()
 	p := m.run()
 	limited, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	if err := p.exit(limited); err != nil {
-		w.fail("server %d has an empty folder where it had one with votes, and runs: %v\n%s", m.id, err, p.said.tail())
-		m.kill()
-	} else if !strings.Contains(p.said.tail(), "know this one with another data folder") {
-		w.fail("server %d has an empty folder, and does not say so: %v\n%s", m.id, p.cmd.ProcessState, p.said.tail())
+	if err := p.said.await(limited, "know this one with another data folder"); err != nil {
+		w.fail("server %d has an empty folder where it had one with votes, and is not told so: %v\n%s", m.id, err, p.said.tail())
+	}
+	if !slices.Contains(m.flags, "--join") {
+		if err := p.exit(limited); err != nil {
+			w.fail("server %d has an empty folder where it had one with votes, and goes on: %v\n%s", m.id, err, p.said.tail())
+		}
+	}
+	m.kill()
+	if p.said.has("docent: serving clients on ") {
+		w.fail("server %d has an empty folder where it had one with votes, and serves", m.id)
 	}
 	w.check(m.forget())
 }
@@ -134,8 +141,8 @@ func (e *ensemble) ready(ctx context.Context) error {
 // diskSize is how large a small disk is.
 const diskSize = 48 << 20
 
-// smallDisk gives a member a disk of its own, that can be filled.
-func (m *member) smallDisk() (undo func() error, err error) {
+// smallDisk gives a member a disk of its own, that can be filled. What it holds in the end may be kept.
+func (m *member) smallDisk() (undo func(keep bool) error, err error) {
 	dir := filepath.Join(m.dir, fmt.Sprintf("disk-%d", m.id))
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
@@ -144,7 +151,12 @@ func (m *member) smallDisk() (undo func() error, err error) {
 		return nil, fmt.Errorf("mount a small disk: %w", err)
 	}
 	m.data = filepath.Join(dir, "data")
-	return func() error { return unix.Unmount(dir, unix.MNT_DETACH) }, nil
+	return func(keep bool) error {
+		if keep {
+			err = os.CopyFS(filepath.Join(m.dir, fmt.Sprintf("data-%d", m.id)), os.DirFS(m.data))
+		}
+		return errors.Join(err, unix.Unmount(dir, unix.MNT_DETACH))
+	}, nil
 }
 
 // fillDisk leaves a member no room, until it stops; then there is room again.

@@ -8,15 +8,6 @@ import (
 	"time"
 )
 
-// sabotage makes something wrong on purpose, to see that it is found.
-type sabotage string
-
-const (
-	staleReads sabotage = "reads without a sync pass for fresh ones"
-	oldFolders sabotage = "a majority gets older copies of its folders"
-	noFence    sabotage = "what a lock guards is written without asking who holds it"
-)
-
 // plan is what a seed draws before anything happens.
 type plan struct {
 	seed      uint64

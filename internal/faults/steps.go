@@ -126,6 +126,9 @@ const progressBound = 10 * time.Second
 
 // misfortunes lets steps happen until the load ends. After each round all is well, and a write must go through.
 func (w *world) misfortunes(r *rand.Rand) {
+	if w.plan.sabotage == oldFolders {
+		w.rollBack(r)
+	}
 	for sleep(w.load, between(r, 50*time.Millisecond, 500*time.Millisecond)) == nil {
 		round, milder := w.round(r)
 		began := time.Now()
@@ -142,7 +145,6 @@ func (w *world) misfortunes(r *rand.Rand) {
 		for range round {
 			<-all
 		}
-		w.e.heal()
 		healed := time.Now()
 		w.recovered(healed)
 		w.record(func(rec *records) {
@@ -170,6 +172,9 @@ func (w *world) recovered(since time.Time) {
 
 // round draws what happens next, and tells whether all of it together leaves a majority alone.
 func (w *world) round(r *rand.Rand) (round []step, milder bool) {
+	if w.plan.sabotage == noFence {
+		return []step{{name: "pause all clients", do: (*world).pausePuppets}}, true
+	}
 	links := w.e.parted && r.IntN(2) == 0
 	switch n := r.IntN(10); {
 	case n == 0:
