@@ -10,6 +10,7 @@
 #   make bench-table  the table alone; ROWS=writes,reads picks rows (ROWS=list), make figures-try tries all for a moment
 #   make schedules the CI's share of the random schedules of locks and elections, on virtual time: minutes
 #   make sim SEEDS=1-20000   simulated ensembles with everything failing, a line per seed in SIM_LOG; goes on where it was interrupted
+#   make faults MINUTES=60   real processes killed, paused, cut off and robbed under load, a line per seed in FAULTS_LOG; goes on likewise
 #   make soak-locks    those of the seeds FROM to TO, with a line for each range in docs/locks-soak.md
 #   make fuzz      every fuzz target for FUZZTIME (10s), or those that FUZZ matches; the executions of all runs are added up in bin/fuzz.txt
 #   make fuzz-decoders  the decoders of frames, transactions and files, FUZZTIME (2m) each, round and round until EXECS (100,000,000) are in bin/fuzz.txt
@@ -28,7 +29,7 @@ STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.7.0
 # go-zookeeper's checks are a module of their own, which ./... does not reach.
 GOZK = internal/interop/gozk
 
-.PHONY: check fmt vet staticcheck test race race-command bench bench-client bench-locks figures bench-table figures-try schedules sim soak soak-locks fuzz fuzz-decoders storage-faults hostile crowd interop interop-newest interop-ci interop-page examples
+.PHONY: check fmt vet staticcheck test race race-command bench bench-client bench-locks figures bench-table figures-try schedules sim faults soak soak-locks fuzz fuzz-decoders storage-faults hostile crowd interop interop-newest interop-ci interop-page examples
 
 check: fmt vet staticcheck test
 
@@ -87,6 +88,15 @@ SIM_LOG ?= $(or $(TMPDIR),/tmp)/docent-sim.log
 sim:
 	go test -count=1 -timeout 12h -v -run '^TestSim$$' ./internal/sim -args -seeds $(SEEDS) -log '$(SIM_LOG)' | grep -v '^ *\(===\|---\)'
 	@tail -n 1 '$(SIM_LOG)'; ! grep ' FAILED ' '$(SIM_LOG)'
+
+# Real processes: seeds from 1 until MINUTES are full, all runs with this log together, or SEEDS=7-9. Links and disks need root.
+FAULTS_LOG ?= $(or $(TMPDIR),/tmp)/docent-faults.log
+MINUTES    ?= 60
+FAULTS      = $(if $(filter command% environment%,$(origin SEEDS)),-seeds $(SEEDS),-minutes $(MINUTES))
+faults:
+	DOCENT_FULL=1 go test -count=1 -timeout 30m -run '^TestSabotage$$' ./internal/faults
+	go test -count=1 -timeout 24h -v -run '^TestFaults$$' ./internal/faults -args $(FAULTS) -log '$(FAULTS_LOG)'
+	@! grep ' FAILED ' '$(FAULTS_LOG)'
 
 FROM ?= 1
 TO   ?= 100000
