@@ -72,12 +72,13 @@ func (b *births) set(member, born uint64) error {
 	return nil
 }
 
-// stray notes that a member knows another store of ours, and returns how many do.
-func (b *births) stray(member uint64) int {
+// stray notes that a member knows another store of ours, and returns how many do, and whether this one is new.
+func (b *births) stray(member uint64) (n int, first bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	first = !b.strays[member]
 	b.strays[member] = true
-	return len(b.strays)
+	return len(b.strays), first
 }
 
 // acquaint looks at who says hello, and tells whether to go on with it.
@@ -85,8 +86,11 @@ func (r *Replica) acquaint(h hello) error {
 	b := r.births
 	servers := r.configuration()
 	if h.expected != 0 && b.own != 0 && h.expected != b.own && !(b.joined && len(servers) > 0) {
-		n, others := b.stray(h.from), len(r.votingLinks())
-		r.log.Error(ErrForgot.Error(), "member", r.cfg.ID, "says", h.from)
+		others := len(r.votingLinks())
+		n, first := b.stray(h.from)
+		if first { // they try again many times a second, for as long as we wait to be added
+			r.log.Error(ErrForgot.Error(), "member", r.cfg.ID, "says", h.from)
+		}
 		if others > 0 && 2*n > others && r.view.Load().leader == 0 {
 			r.cancel(ErrForgot)
 		}
