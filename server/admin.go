@@ -15,8 +15,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-
-	"github.com/docent-io/docent/server/internal/tree"
 )
 
 // admin is the HTTP listener for operators.
@@ -275,8 +273,11 @@ func adminEnvironment(*Server) (map[string]any, error) {
 }
 
 func adminHash(s *Server) (map[string]any, error) {
-	zxid, digest := s.state.digest()
-	return map[string]any{"digests": []map[string]any{{"zxid": zxid, "digest": fmt.Sprintf("%x", digest), "digest_version": tree.DigestVersion}}}, nil
+	d, stats := s.state.Digest(), s.replica.Stats()
+	return map[string]any{
+		"digests":        []map[string]any{{"zxid": d.Zxid, "digest": fmt.Sprintf("%x", d.Sum), "digest_version": d.Version}},
+		"compared_index": stats.ComparedIndex, "comparisons": stats.Comparisons, "mismatches": stats.Mismatches,
+	}, nil
 }
 
 func adminLastSnapshot(s *Server) (map[string]any, error) {

@@ -198,6 +198,7 @@ func (s *Server) monitor() []keyValue {
 		{"connection_drop_probability", jsonDecimal(0)}, {"auth_failed_count", f.authFailed}, {"outstanding_tls_handshake", 0},
 		{"non_mtls_remote_conn_count", 0}, {"non_mtls_local_conn_count", 0}, {"connection_rejected", f.rejected},
 		{"stale_sessions_expired", f.expired}, {"snap_count", f.replica.Snapshots},
+		{"digest_mismatches_count", f.replica.Mismatches}, {"digest_compared_index", f.replica.ComparedIndex},
 	}
 	if voters, _ := s.roles(); !s.standalone() {
 		list = append(list, keyValue{"peer_state", s.peerState()}, keyValue{"quorum_size", voters/2 + 1})
@@ -339,8 +340,7 @@ func (s *Server) watchesByPath() func(yield func(string, []int64) bool) {
 
 // writeHash tells the digest of the whole state at its present zxid: equal on all servers at equal zxids.
 func writeHash(s *Server, b *bytes.Buffer) {
-	zxid, digest := s.state.digest()
-	fmt.Fprintf(b, "%x: %x\n", zxid, digest)
+	fmt.Fprintln(b, s.state.Digest())
 }
 
 // portOf returns the port of an address, -1 if there is none.

@@ -27,6 +27,10 @@ type DialFunc func(ctx context.Context, addr string) (net.Conn, error)
 // ErrClosed is returned by a server that was closed.
 var ErrClosed = errors.New("server is closed")
 
+// ErrDiffers says that this server's tree is not what the others made of the same log, or not what its own transactions
+// made it: it has stopped, and what it holds cannot be relied on.
+var ErrDiffers = replica.ErrDiffers
+
 // Server is a running server.
 type Server struct {
 	cfg      Config

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -172,6 +173,9 @@ func (st *state) Snapshot() (func(io.Writer) error, error) {
 	st.mu.Unlock()
 	return func(w io.Writer) error {
 		_, err := snap.WriteTo(w)
+		if errors.Is(err, tree.ErrDigest) {
+			err = fmt.Errorf("%w: %w", replica.ErrDiffers, err)
+		}
 		return err
 	}, nil
 }
@@ -191,9 +195,9 @@ func (st *state) Restore(r io.Reader) error {
 	return nil
 }
 
-// digest returns a hash of the state and the zxid it belongs to.
-func (st *state) digest() (zxid int64, digest uint64) {
+// Digest returns the tree's digest and the zxid it belongs to.
+func (st *state) Digest() replica.Digest {
 	st.mu.RLock()
 	defer st.mu.RUnlock()
-	return st.tree.Zxid(), st.tree.Digest()
+	return replica.Digest{Version: tree.DigestVersion, Zxid: st.tree.Zxid(), Sum: st.tree.Digest()}
 }

@@ -2,6 +2,7 @@ package replica
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 
@@ -13,7 +14,7 @@ import (
 // Check verifies the data folder of a member that does not run, and changes nothing. Each snapshot's machine part is
 // given to machine, each command in the log to command; their errors count as damage. See storage.Check.
 func Check(dir string, machine func(io.Reader) error, command func([]byte) error) (storage.Report, error) {
-	return storage.Check(dir, func(r io.Reader) error {
+	r, err := storage.Check(dir, func(r io.Reader) error {
 		br := bufio.NewReaderSize(r, 256<<10)
 		if _, _, err := readHead(br); err != nil {
 			return err
@@ -31,6 +32,10 @@ func Check(dir string, machine func(io.Reader) error, command func([]byte) error
 		}
 		return checkEntry(e.Data, command)
 	})
+	if differs := foundDifferent(r.Stable[string(differsKey())]); differs != nil {
+		err = errors.Join(err, fmt.Errorf("data folder %s: %w", dir, differs))
+	}
+	return r, err
 }
 
 func checkEntry(entry []byte, command func([]byte) error) error {

@@ -97,6 +97,10 @@ func (r *Replica) await(ctx context.Context, ask func() raft.Future) error {
 
 // Stats returns the present numbers.
 func (r *Replica) Stats() Stats {
+	var compared mark
+	if last := r.comparer.last.Load(); last != nil {
+		compared = *last
+	}
 	return Stats{
 		Term:         r.raft.CurrentTerm(),
 		AppliedIndex: r.fsm.index.Load(),
@@ -108,6 +112,10 @@ func (r *Replica) Stats() Stats {
 		Refused:      r.fsm.refused.Load(),
 		Snapshots:    r.snapshots.Load(),
 		Restores:     r.fsm.restores.Load(),
+
+		Comparisons:   r.comparer.rounds.Load(),
+		Mismatches:    r.comparer.mismatches.Load(),
+		ComparedIndex: compared.index,
 	}
 }
 

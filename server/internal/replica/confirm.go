@@ -230,8 +230,11 @@ func (r *Replica) ask(ctx context.Context, k what, req []byte) ([]byte, error) {
 	return nil, ErrNoLeader
 }
 
-// answer answers a question put to the leader, if that is us.
+// answer answers a question put to the leader, if that is us, or one that anybody may be asked.
 func (r *Replica) answer(ctx context.Context, from uint64, k what, req []byte) (status, []byte) {
+	if k == askMark {
+		return r.answerMark(ctx, from, req)
+	}
 	v := r.established()
 	if v == nil {
 		return statusNoLeader, nil

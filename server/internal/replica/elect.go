@@ -76,23 +76,9 @@ func (r *Replica) poll(ctx context.Context, d time.Duration) map[uint64]peerStat
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
 	heard := map[uint64]peerStatus{r.cfg.ID: r.status()}
-	links := r.votingLinks()
-	answers := make(chan answer, len(links))
-	asked := make(map[uint64]uint64)
-	for id, l := range links {
-		asked[id] = l.ask(askStatus, nil, answers)
-	}
-	for range asked {
-		select {
-		case a := <-answers:
-			if s, ok := parseStatus(a.payload); ok && a.err == nil {
-				heard[a.from] = s
-			}
-		case <-ctx.Done():
-			for id, n := range asked {
-				links[id].giveUp(n)
-			}
-			return heard
+	for id, a := range inquire(ctx, r.votingLinks(), askStatus, nil) {
+		if s, ok := parseStatus(a.payload); ok {
+			heard[id] = s
 		}
 	}
 	return heard

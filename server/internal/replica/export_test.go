@@ -110,6 +110,7 @@ func DecodePeerBytes(b []byte, from uint64) {
 	readFrame(bufio.NewReader(bytes.NewReader(b)))
 	readBatch(bufio.NewReader(bytes.NewReader(b)), from)
 	parseStatus(b)
+	parseMark(b)
 	readReply(b)
 }
 
@@ -124,6 +125,20 @@ func ReencodeEntry(b []byte) ([]byte, error) {
 		}
 	}
 	return out, err
+}
+
+// Mark returns the index and the digest that the member has noted for an index.
+func (x *FSM) Mark(index uint64) (uint64, Digest, bool) {
+	m, ok := x.f.marks.at(index)
+	return m.index, m.digest, ok
+}
+
+// MaxMarks is how many are kept.
+const MaxMarks = maxMarks
+
+// Judge returns the verdict on self as a word.
+func Judge(self, leader uint64, voters []uint64, have map[uint64]Digest) string {
+	return [...]string{"right", "unsettled", "odd", "wrong"}[judge(self, leader, voters, have)]
 }
 
 // Knows tells whether the member remembers another's store.

@@ -29,6 +29,7 @@ type fsm struct {
 	batches []Batch             // reused
 	broken  error
 
+	marks                    marks
 	index, refused, restores atomic.Uint64
 	bytes                    atomic.Int64 // applied since the last snapshot
 
@@ -62,7 +63,9 @@ func (f *fsm) ApplyBatch(logs []*raft.Log) []any {
 			if err := f.apply(l.Data); err != nil {
 				// An entry that cannot be read must not be passed over: what follows would be applied to another state.
 				f.fail(fmt.Errorf("entry %d: %w", l.Index, err))
+				break
 			}
+			f.marks.note(mark{l.Index, f.machine.Digest()})
 			f.bytes.Add(int64(len(l.Data)))
 		}
 	}
@@ -186,13 +189,14 @@ func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
 		head = binary.LittleEndian.AppendUint64(head, p.seq)
 	}
 	f.bytes.Store(0)
-	return &image{head: head, write: write, closing: f.closing}, nil
+	return &image{head: head, write: write, closing: f.closing, onFail: f.onFail}, nil
 }
 
 type image struct {
 	head    []byte
 	write   func(io.Writer) error
 	closing context.Context
+	onFail  func(error)
 }
 
 // abortable ends a long snapshot when the replica closes.
@@ -215,6 +219,9 @@ func (s *image) Persist(sink raft.SnapshotSink) error {
 		return err
 	}
 	if err := s.write(w); err != nil {
+		if errors.Is(err, ErrDiffers) {
+			s.onFail(err)
+		}
 		return err
 	}
 	return w.Flush()
@@ -270,6 +277,8 @@ func (f *fsm) restore(r io.Reader) error {
 	f.out.applied(own.incarnation, own.seq)
 	signal(f.out.again)
 	f.bytes.Store(0)
+	f.marks.reset()
+	f.marks.note(mark{index, f.machine.Digest()})
 	f.restores.Add(1)
 	f.reached(index)
 	return nil

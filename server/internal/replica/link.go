@@ -32,6 +32,7 @@ const (
 	askCall   what = 2 // the server's handler, at the leader
 	askSync   what = 3 // the commit index, at the leader
 	askMember what = 4 // a change of members, at the leader
+	askMark   what = 5 // what the peer's machine is like
 )
 
 type status byte
@@ -196,6 +197,30 @@ func (l *link) call(ctx context.Context, k what, payload []byte) (answer, error)
 		l.giveUp(id)
 		return answer{}, ctx.Err()
 	}
+}
+
+// inquire puts a question to the members behind the links, and returns the answers that come before ctx ends.
+func inquire(ctx context.Context, links map[uint64]*link, k what, payload []byte) map[uint64]answer {
+	heard := make(map[uint64]answer)
+	answers := make(chan answer, len(links))
+	asked := make(map[uint64]uint64)
+	for id, l := range links {
+		asked[id] = l.ask(k, payload, answers)
+	}
+	for range asked {
+		select {
+		case a := <-answers:
+			if a.err == nil {
+				heard[a.from] = a
+			}
+		case <-ctx.Done():
+			for id, n := range asked {
+				links[id].giveUp(n)
+			}
+			return heard
+		}
+	}
+	return heard
 }
 
 // run keeps the connection until ctx ends.

@@ -20,6 +20,7 @@ import (
 
 const (
 	defaultElection = 250 * time.Millisecond
+	defaultCompare  = time.Second
 	defaultSnapshot = 64 << 20
 	raftTimeout     = 10 * time.Second
 	never           = 1000 * time.Hour
@@ -38,6 +39,7 @@ type Replica struct {
 	joiner    *joiner
 	fsm       *fsm
 	confirmer confirmer
+	comparer  comparer
 	inbound   inbound
 	births    *births
 	members   atomic.Pointer[members] // nil until raft has told
@@ -71,6 +73,9 @@ func Open(cfg Config) (*Replica, error) {
 		return nil, err
 	}
 	cfg.setDefaults()
+	if err := cfg.refuseDifferent(); err != nil {
+		return nil, err
+	}
 	births, err := cfg.bootstrap()
 	if err == nil {
 		err = cfg.remember()
@@ -158,6 +163,9 @@ func (c *Config) setDefaults() {
 	}
 	if c.ElectionTimeout == 0 {
 		c.ElectionTimeout = defaultElection
+	}
+	if c.CompareEvery == 0 {
+		c.CompareEvery = defaultCompare
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -295,7 +303,10 @@ func (r *Replica) makeTransport(lines raftLines) {
 		}
 		serveRaft(ctx, c, from)
 	}
-	r.transport = network{raft.NewNetworkTransport(s, 4, raftTimeout, lines), r.early, r.stored}
+	n := network{raft.NewNetworkTransport(s, 4, raftTimeout, lines), make(chan raft.RPC), r.early, r.stored}
+	sieve := &sieve{log: r.cfg.Store.Log(), in: n.NetworkTransport.Consumer(), out: n.sieved, cancel: r.cancel}
+	r.loops.Go(func() { sieve.run(r.closing) })
+	r.transport = n
 }
 
 // join reads from raft who belongs to the ensemble, and prepares what each of the others needs. A store of a single
@@ -363,6 +374,7 @@ func (r *Replica) start() {
 		r.keep(o)
 	}
 	r.loops.Go(func() { r.memberLoop(ctx) })
+	r.loops.Go(func() { r.compareLoop(ctx) })
 	if r.port != nil {
 		r.port.start()
 	}

@@ -68,23 +68,27 @@ type Config struct {
 	ElectionTimeout time.Duration
 	// SnapshotBytes is how much the log may grow between two snapshots. Default 64 MiB.
 	SnapshotBytes int64
+	// CompareEvery is how often this member compares its machine with the others'. Default one second.
+	CompareEvery time.Duration
 	// Dial connects to a peer port; tests cut links with it. Default: a net.Dialer.
 	Dial func(ctx context.Context, addr string) (net.Conn, error)
 	// Now is the time of day, which the leader stamps entries with. Default: time.Now.
 	Now func() time.Time
 }
 
-// Machine is the replicated state. Apply, Snapshot and Restore are called from one goroutine at a time, in log order.
+// Machine is the replicated state. Its methods are called from one goroutine at a time, in log order.
 type Machine interface {
 	// Apply carries out the batches of one raft entry, so that it can take its lock once. now is the leader's clock when it
 	// made the entry, in milliseconds since the epoch. The batches and their bytes are valid only during the call.
 	Apply(now int64, batches []Batch)
 	// Snapshot is called between two Applies and must be quick. The function it returns writes the state as it is now, and
-	// runs beside later Applies. It may never be called.
+	// runs beside later Applies. It may never be called. If it fails with ErrDiffers the replica stops.
 	Snapshot() (write func(io.Writer) error, err error)
 	// Restore replaces the state by a snapshot's. It may come at any time, not only at the start: then results and events
 	// of the commands inside the snapshot never come, so first close all client connections without a reply.
 	Restore(r io.Reader) error
+	// Digest says what the state is like. It is called after each Apply and Restore, by the same goroutine, and must be quick.
+	Digest() Digest
 }
 
 // Batch is commands that one member proposed, in the order it proposed them.
@@ -126,4 +130,8 @@ type Stats struct {
 	Refused      uint64 // batches refused or skipped as repeated, by this member's machine
 	Snapshots    uint64 // snapshots taken since the start
 	Restores     uint64 // snapshots installed from a leader since the start
+
+	Comparisons   uint64 // times the machine was compared with the others'
+	Mismatches    uint64 // times this member's, or another's, was found to differ
+	ComparedIndex uint64 // entry at which it was last found equal to all that answered, 0 for never
 }
