@@ -303,10 +303,7 @@ func (r *Replica) makeTransport(lines raftLines) {
 		}
 		serveRaft(ctx, c, from)
 	}
-	n := network{raft.NewNetworkTransport(s, 4, raftTimeout, lines), make(chan raft.RPC), r.early, r.stored}
-	sieve := &sieve{log: r.cfg.Store.Log(), in: n.NetworkTransport.Consumer(), out: n.sieved, cancel: r.cancel}
-	r.loops.Go(func() { sieve.run(r.closing) })
-	r.transport = n
+	r.transport = network{raft.NewNetworkTransport(s, 4, raftTimeout, lines), r.early, r.stored}
 }
 
 // join reads from raft who belongs to the ensemble, and prepares what each of the others needs. A store of a single
