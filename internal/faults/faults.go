@@ -6,15 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -22,59 +18,6 @@ import (
 	"github.com/docent-io/docent/internal/history"
 	"github.com/docent-io/docent/internal/testkit"
 )
-
-// result is what one seed came to.
-type result struct {
-	plan    plan
-	took    time.Duration
-	acked   int64
-	unknown int64
-	creates int64
-	ops     int
-	verdict history.Verdict
-	r       records
-	wrong   []error
-	dir     string // what is kept if something is wrong
-}
-
-// fewest is how many requests a second must have been answered on average for a seed to count.
-const fewest = 100
-
-func (r *result) rate() float64 { return float64(r.acked) / r.plan.load.Seconds() }
-
-// verdict is a word for the line.
-func (r *result) word() string {
-	switch {
-	case len(r.wrong) > 0:
-		return "FAILED"
-	case r.rate() < fewest:
-		return "thin"
-	}
-	return "ok"
-}
-
-// String returns one line.
-func (r *result) String() string {
-	n := 0
-	var each []string
-	for _, name := range slices.Sorted(maps.Keys(r.r.steps)) {
-		n += r.r.steps[name]
-		each = append(each, fmt.Sprintf("%s %d", name, r.r.steps[name]))
-	}
-	events, fenced, lives := 0, 0, 0
-	for _, n := range r.r.lives {
-		lives += n
-	}
-	for _, s := range r.r.streams {
-		events += len(s.Events)
-	}
-	for _, f := range r.r.fenced {
-		fenced += len(f)
-	}
-	return fmt.Sprintf("%d %s servers=%d seconds=%.0f acked=%d rate=%.0f unknown=%d creates=%d ops=%d histories=%d undecided=%d transfers=%d events=%d fenced=%d lives=%d connections=%d faults=%d progress=%v (%s)%s",
-		r.plan.seed, r.word(), r.plan.servers, r.took.Seconds(), r.acked, r.rate(), r.unknown, r.creates, r.ops, r.verdict.Histories, r.verdict.Undecided,
-		r.r.transfers, events, fenced, lives, r.r.ends, n, r.r.worst.Round(10*time.Millisecond), strings.Join(each, ", "), strings.Join(r.r.notes, ""))
-}
 
 // run runs one seed. What is wrong is in the result; an error says that it could not be run.
 func run(ctx context.Context, p plan, bin string) (*result, error) {
@@ -212,7 +155,7 @@ func (w *world) play() {
 	defer end()
 	for i, g := range w.groups {
 		for k := range 2 {
-			c, err := w.dial(g, time.Duration(2+2*k)*time.Second)
+			c, err := w.dial(g, time.Duration(3+2*k)*time.Second)
 			if err != nil {
 				w.fail("dial: %v", err)
 				return
@@ -265,82 +208,4 @@ func (w *world) ended(all *sync.WaitGroup, who string) {
 		w.fail("%s do not come to their end: see %s", who, name)
 		<-over
 	}
-}
-
-// finish compares what is there in the end, and tells whether that could be done.
-func (w *world) finish() {
-	w.load = w.ctx
-	ctx, cancel := context.WithTimeout(w.ctx, time.Minute)
-	defer cancel()
-	if err := w.e.ready(ctx); err != nil {
-		w.fail("in the end: %v", err)
-		return
-	}
-	for _, b := range w.r.batches {
-		if !w.look(ctx, w.sure, b) {
-			w.fail("%s cannot be read in the end", b.dir)
-		}
-	}
-	for dir, creates := range w.r.numbered {
-		there, err := w.everything(ctx, dir)
-		w.check(err)
-		if err == nil {
-			w.check(history.Sequences(creates, there))
-		}
-	}
-	if s, err := w.sure.Session(ctx); err == nil {
-		_, _, err = w.balance(s)
-		w.check(err)
-	}
-	w.check(w.sure.Close())
-	digest, err := w.e.converge(ctx)
-	w.check(err)
-	w.told("all members are at %s", digest)
-	w.settle(w.before)
-	for _, m := range w.e.members {
-		m.stop(ctx)
-		if out, err := exec.CommandContext(ctx, m.bin, "check", m.data).CombinedOutput(); err != nil {
-			w.fail("docent check: %v: %s", err, out)
-		}
-	}
-}
-
-// everything reads all children of a directory.
-func (w *world) everything(ctx context.Context, dir string) (map[string]string, error) {
-	names, _, err := w.sure.Children(ctx, dir, client.Fresh())
-	if err != nil {
-		return nil, fmt.Errorf("read in the end: %w", err)
-	}
-	s, err := w.sure.Session(ctx)
-	if err != nil {
-		return nil, err
-	}
-	b := s.Batch()
-	var nodes []*client.Future[client.Reading]
-	for _, n := range names {
-		nodes = append(nodes, b.Get(dir+"/"+n))
-	}
-	if err := b.Do(ctx); err != nil {
-		return nil, fmt.Errorf("read in the end: %w", err)
-	}
-	there := make(map[string]string)
-	for _, f := range nodes {
-		n, err := f.Get()
-		if err != nil {
-			return nil, fmt.Errorf("read in the end: %w", err)
-		}
-		there[n.Node.Path] = string(n.Node.Data)
-	}
-	return there, nil
-}
-
-// checkRest looks at what needs no ensemble any more.
-func (w *world) checkRest() history.Verdict {
-	v, err := history.Registers(w.r.ops, patience)
-	w.check(err)
-	w.check(history.Bells(w.r.bells, w.r.streams))
-	for name, writes := range w.r.fenced {
-		w.check(inOrder(name, writes))
-	}
-	return v
 }
