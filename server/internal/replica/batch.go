@@ -31,13 +31,14 @@ type packet struct {
 	cmds                     []byte
 }
 
-func appendBatch(b []byte, p packet) []byte {
-	b = binary.LittleEndian.AppendUint64(b, p.origin)
-	b = binary.LittleEndian.AppendUint64(b, p.incarnation)
-	b = binary.LittleEndian.AppendUint64(b, p.seq)
-	b = binary.LittleEndian.AppendUint32(b, uint32(p.count))
-	b = binary.LittleEndian.AppendUint32(b, uint32(len(p.cmds)))
-	return append(b, p.cmds...)
+// putBatch writes the header of a batch in its place before the commands.
+func putBatch(b []byte, p packet) {
+	le := binary.LittleEndian
+	le.PutUint64(b, p.origin)
+	le.PutUint64(b[8:], p.incarnation)
+	le.PutUint64(b[16:], p.seq)
+	le.PutUint32(b[24:], uint32(p.count))
+	le.PutUint32(b[28:], uint32(len(b)-batchHeader))
 }
 
 // cutBatch splits off the first batch and checks it down to the commands' lengths.

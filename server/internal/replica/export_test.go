@@ -74,6 +74,13 @@ func (x *FSM) Seal() []byte {
 	return s.frame[batchPrefix:]
 }
 
+func appendBatch(b []byte, p packet) []byte {
+	start := len(b)
+	b = append(append(b, make([]byte, batchHeader)...), p.cmds...)
+	putBatch(b[start:], p)
+	return b
+}
+
 // EntryOf makes an entry of sealed batches.
 func EntryOf(frames ...[]byte) []byte {
 	return append(appendEntryHeader(nil, 0), bytes.Join(frames, nil)...)

@@ -24,10 +24,14 @@ type outbox struct {
 	seq     uint64     // of the youngest batch
 	bytes   int
 	closed  bool
+	room    int // what the next chunk is made for: about as much as those before it held
 }
 
+// batchRoom is what stands before the commands of a batch that travels: its length and its header.
+const batchRoom = batchPrefix + batchHeader
+
 type chunk struct {
-	cmds    []byte
+	frame   []byte // room for what is known only when it is sealed, and the commands
 	waiters []any
 }
 
@@ -60,15 +64,15 @@ func (o *outbox) propose(w any, cmd []byte) error {
 		return ErrClosed
 	}
 	n := len(o.open)
-	if n == 0 || len(o.open[n-1].cmds)+len(cmd) > batchBytes {
-		o.open = append(o.open, new(chunk))
+	if n == 0 || len(o.open[n-1].frame)-batchRoom+len(cmd) > batchBytes {
+		o.open = append(o.open, &chunk{frame: make([]byte, batchRoom, max(o.room, batchRoom+len(cmd)))})
 		n++
 	}
 	c := o.open[n-1]
-	before := len(c.cmds)
-	c.cmds = appendCommand(c.cmds, cmd)
+	before := len(c.frame)
+	c.frame = appendCommand(c.frame, cmd)
 	c.waiters = append(c.waiters, w)
-	o.bytes += len(c.cmds) - before
+	o.bytes += len(c.frame) - before
 	if n == 1 && len(c.waiters) == 1 {
 		signal(o.wake)
 	}
@@ -99,10 +103,10 @@ func (o *outbox) next(sent uint64) *sealed {
 	o.open[0] = nil
 	o.open = o.open[1:]
 	o.seq++
-	p := packet{origin: o.id, incarnation: o.incarnation, seq: o.seq, count: len(c.waiters), cmds: c.cmds}
-	frame := make([]byte, 0, batchPrefix+batchHeader+len(c.cmds))
-	frame = binary.LittleEndian.AppendUint32(frame, uint32(batchHeader+len(c.cmds)))
-	s := &sealed{seq: o.seq, waiters: c.waiters, since: time.Now(), frame: appendBatch(frame, p)}
+	o.room = max(len(c.frame), o.room*3/4)
+	binary.LittleEndian.PutUint32(c.frame, uint32(len(c.frame)-batchPrefix))
+	putBatch(c.frame[batchPrefix:], packet{origin: o.id, incarnation: o.incarnation, seq: o.seq, count: len(c.waiters)})
+	s := &sealed{seq: o.seq, waiters: c.waiters, since: time.Now(), frame: c.frame}
 	o.pending = append(o.pending, s)
 	return s
 }
@@ -119,7 +123,7 @@ func (o *outbox) applied(incarnation, seq uint64) []any {
 		if o.pending[0].seq == seq {
 			waiters = o.pending[0].waiters
 		}
-		o.bytes -= len(o.pending[0].frame) - batchPrefix - batchHeader
+		o.bytes -= len(o.pending[0].frame) - batchRoom
 		o.pending[0] = nil
 		o.pending = o.pending[1:]
 	}
