@@ -15,7 +15,7 @@
 #   make fuzz      every fuzz target for FUZZTIME (10s), or those that FUZZ matches; the executions of all runs are added up in bin/fuzz.txt
 #   make fuzz-decoders  the decoders of frames, transactions and files, FUZZTIME (2m) each, round and round until EXECS (100,000,000) are in bin/fuzz.txt
 #   make storage-faults  crashes, torn tails, flipped bits and full disks under the storage, at full size: minutes
-#   make hostile   FRAMES (1,000,000) mutated frames at an ensemble; make crowd: CROWD (10,000) sessions cut off, and left behind
+#   make hostile   FRAMES (1,000,000) mutated frames at an ensemble; make crowd: CROWD (10,000) sessions, watchers, idle connections, slow readers
 #   make interop   foreign clients against docent, docent's client and stories against Apache ZooKeeper; writes docs/interop.md
 #   make interop-newest  the same, with newer versions beside Debian's (needs Maven and pip)
 #   make interop-ci  a slice of that, in minutes, which writes no page but fails where it would have an empty cell
@@ -129,10 +129,11 @@ FRAMES ?= 1000000
 hostile:
 	DOCENT_HOSTILE_FRAMES=$(FRAMES) go test -count=1 -timeout 2h -v -run '^TestHostile_Frames$$' ./cmd/docent
 
-# Crowds of sessions: a reconnect storm, a flood.
+# Crowds: a reconnect storm, a flood of 5 times as many sessions, watchers of one node, 10 times as many watches of one session, a
+# thousand cuts, idle connections, slow readers, more writes than memory.
 CROWD ?= 10000
 crowd:
-	DOCENT_CROWD=$(CROWD) go test -count=1 -timeout 30m -v -run '^TestCrowd_' ./cmd/docent
+	DOCENT_CROWD=$(CROWD) go test -count=1 -timeout 60m -v -run '^TestCrowd_' ./cmd/docent
 
 # What passes is recorded here, and docs/interop.md is made of it.
 RECORDS ?= $(or $(TMPDIR),/tmp)/docent-interop-records

@@ -17,6 +17,7 @@ import (
 const (
 	maxOut = 1 << 20 // answers not taken; a connection with more is not read
 
+	maxConnect   = 4 << 10 // bytes of a connect request, which is some 45: who has no session yet takes up no memory
 	keepOut      = 4 << 10 // a buffer of answers larger than this is kept only while it is needed
 	drainTimeout = time.Second
 	drainBytes   = 1 << 20
@@ -141,9 +142,12 @@ func (c *conn) readLoop() error {
 				return err
 			}
 		}
-		frame, err := c.readFrame()
-		if err != nil {
-			return err
+		frame := c.br.Frame(c.srv.cfg.MaxFrame)
+		if frame == nil { // the rest of it is still to come
+			var err error
+			if frame, err = c.readFrame(c.srv.cfg.MaxFrame); err != nil {
+				return err
+			}
 		}
 		if err := c.request(frame); err != nil {
 			return c.linger(err)
@@ -177,9 +181,8 @@ func (c *conn) buffered() bool {
 	return n >= 0 && c.br.Buffered()-4 >= n
 }
 
-func (c *conn) readFrame() ([]byte, error) {
-	// Requests that are decoded later than the next read keep pointing into their frame, so each gets its own.
-	frame, err := wire.ReadFrame(c.br, nil, c.srv.cfg.MaxFrame)
+func (c *conn) readFrame(limit int) ([]byte, error) {
+	frame, err := wire.ReadFrame(c.br, nil, limit)
 	if err != nil && !errors.Is(err, io.EOF) {
 		if errors.As(err, new(*wire.FrameError)) {
 			c.srv.stats.frames.Add(1)

@@ -72,6 +72,18 @@ func TestLimit_Frame(t *testing.T) {
 	bystander.want(wire.OK, wire.OpCreate, createBody("/a", string(make([]byte, 1500)), 0))
 }
 
+// Who has no session yet cannot make the server wait for more than a connect request: what it announces is refused at once.
+func TestLimit_ConnectRequest(t *testing.T) {
+	t.Parallel()
+	srv := start(t, withAdmin)
+	r := dialRaw(t, srv.Addr())
+	if _, err := r.nc.Write(binary.BigEndian.AppendUint32(nil, 5000)); err != nil {
+		t.Fatal(err)
+	}
+	r.ended()
+	counted(t, srv, "frames_refused_total", 1)
+}
+
 func TestLimit_Connections(t *testing.T) {
 	t.Parallel()
 	srv := start(t, withAdmin, limits(server.Limits{Connections: 3}))

@@ -50,7 +50,7 @@ func (c *conn) open() bool {
 		c.fourLetterWord(word)
 		return false
 	}
-	frame, err := c.readFrame()
+	frame, err := c.readFrame(min(maxConnect, c.srv.cfg.MaxFrame))
 	if err != nil {
 		c.countLate(err)
 		return false
