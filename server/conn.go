@@ -142,12 +142,9 @@ func (c *conn) readLoop() error {
 				return err
 			}
 		}
-		frame := c.br.Frame(c.srv.cfg.MaxFrame)
-		if frame == nil { // the rest of it is still to come
-			var err error
-			if frame, err = c.readFrame(c.srv.cfg.MaxFrame); err != nil {
-				return err
-			}
+		frame, err := c.readFrame(c.srv.cfg.MaxFrame)
+		if err != nil {
+			return err
 		}
 		if err := c.request(frame); err != nil {
 			return c.linger(err)
@@ -182,6 +179,7 @@ func (c *conn) buffered() bool {
 }
 
 func (c *conn) readFrame(limit int) ([]byte, error) {
+	// Requests that are decoded later than the next read keep pointing into their frame, so each gets its own.
 	frame, err := wire.ReadFrame(c.br, nil, limit)
 	if err != nil && !errors.Is(err, io.EOF) {
 		if errors.As(err, new(*wire.FrameError)) {
