@@ -17,13 +17,18 @@ type Cluster struct {
 	fail    func(format string, args ...any)
 }
 
-// NewCluster starts an ensemble of n servers and waits until all of them serve. They are closed when the test ends.
+// NewCluster starts an ensemble of n servers, and Spares, and waits until all its members serve. They are closed when the
+// test ends.
 func NewCluster(t testing.TB, n int, o ...Option) *Cluster {
 	t.Helper()
 	c := &Cluster{fail: fatalf(t)}
-	peers := make(map[uint64]string)
+	var opts options
+	for _, f := range o {
+		f(&opts)
+	}
+	peers, members := make(map[uint64]string), make(map[uint64]string)
 	var net network
-	for i := range n {
+	for i := range n + opts.spares {
 		s := newServer(o, c.fail)
 		s.id = uint64(i + 1)
 		if s.opts.disk {
@@ -38,8 +43,14 @@ func NewCluster(t testing.TB, n int, o ...Option) *Cluster {
 			t.Fatalf("servertest: %v", err)
 		}
 		peers[s.id] = first.Addr().String()
+		if s.join = i >= n; !s.join {
+			members[s.id] = peers[s.id]
+		}
 		s.member = func(cfg *server.Config) (err error) {
-			cfg.Peers, cfg.DialPeer = peers, c.links.dialer(s.id)
+			cfg.Peers, cfg.DialPeer = members, c.links.dialer(s.id)
+			if s.joins() {
+				cfg.Join, cfg.Peers = true, map[uint64]string{s.id: peers[s.id]}
+			}
 			ln := first
 			if first = nil; ln == nil {
 				if ln, err = net.listen(peers[s.id]); err != nil {
@@ -62,10 +73,17 @@ func NewCluster(t testing.TB, n int, o ...Option) *Cluster {
 	for _, s := range c.Servers {
 		s.start()
 	}
-	for _, s := range c.Servers {
+	for _, s := range c.Servers[:n] {
 		s.ready()
 	}
 	return c
+}
+
+// joins tells whether the server is one that was, or is to be, added to an ensemble that runs.
+func (s *Server) joins() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.join
 }
 
 // close stops all servers at once: one by one each would hand its lead to the next.

@@ -28,6 +28,7 @@ type options struct {
 	pipes  bool
 	faulty *uint64 // seed of the disks in memory
 	lying  bool
+	spares int // of a cluster
 }
 
 // OnDisk keeps the data in a temporary folder. Otherwise it is kept in memory, where a Restart finds it, too.
@@ -76,6 +77,8 @@ type Server struct {
 	ended   chan struct{}    // closed when srv is to end
 	clients []*client.Client // of MustDial
 	down    bool
+	join    bool // it was begun anew, to be added
+	forgot  bool // it was begun anew, and was not to
 	cleanup []func()
 }
 
@@ -282,7 +285,7 @@ func (s *Server) end(how func(*server.Server) error) {
 	if down || srv == nil {
 		return
 	}
-	if err := how(srv); err != nil && !s.faulty.excuses(err) {
+	if err := how(srv); err != nil && !s.excuses(err) {
 		s.fail("stop server %d: %v", s.id, err)
 	}
 }

@@ -111,7 +111,7 @@ func (r *Replica) requestChange(ctx context.Context, q memberRequest) ([]Peer, e
 		if err == nil {
 			return readReply(b)
 		}
-		if gone := errors.Is(err, ErrRemoved) || errors.Is(context.Cause(r.closing), ErrRemoved); gone && q.Verb == verbRemove {
+		if gone := errors.Is(err, ErrRemoved) || errors.Is(context.Cause(r.closing), ErrRemoved); gone && q.Verb == verbRemove && q.Peer.ID == r.cfg.ID {
 			return nil, nil // it was about us, so nobody tells us any more
 		}
 		if !errors.Is(err, ErrNoLeader) {
