@@ -303,7 +303,10 @@ func (r *Replica) makeTransport(lines raftLines) {
 		}
 		serveRaft(ctx, c, from)
 	}
-	r.transport = network{raft.NewNetworkTransport(s, 4, raftTimeout, lines), r.early, r.stored}
+	n := network{raft.NewNetworkTransport(s, 4, raftTimeout, lines), make(chan raft.RPC), r.early, r.stored}
+	sieve := &sieve{log: r.cfg.Store.Log(), applied: r.fsm.index.Load, in: n.NetworkTransport.Consumer(), out: n.sieved, cancel: r.cancel}
+	r.loops.Go(func() { sieve.run(r.closing) })
+	r.transport = n
 }
 
 // join reads from raft who belongs to the ensemble, and prepares what each of the others needs. A store of a single

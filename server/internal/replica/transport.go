@@ -76,9 +76,13 @@ func (s *streams) Dial(addr raft.ServerAddress, timeout time.Duration) (net.Conn
 // waiting to more goroutines, and one whose follower refuses entries can block its sender for ever in v1.8.0.
 type network struct {
 	*raft.NetworkTransport
+	sieved chan raft.RPC // what a sieve lets through
 	early  func(to raft.ServerID, req *raft.AppendEntriesRequest)
 	stored func(by raft.ServerID, req *raft.AppendEntriesRequest)
 }
+
+// Consumer is where raft gets what other members ask of it.
+func (n network) Consumer() <-chan raft.RPC { return n.sieved }
 
 // AppendEntries sends one request and waits for the answer.
 func (n network) AppendEntries(id raft.ServerID, addr raft.ServerAddress, req *raft.AppendEntriesRequest,
