@@ -3,6 +3,7 @@ package history_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/docent-io/docent/internal/history"
 	"github.com/docent-io/docent/internal/wire"
@@ -282,6 +283,40 @@ func TestSessions(t *testing.T) {
 			l.Applied(1, x)
 		}
 		expect(t, name, history.Sessions(node, c.ended, l.Timeline()), c.wrong)
+	}
+}
+
+func TestMortals(t *testing.T) {
+	const second = int64(time.Second)
+	txn := func(zxid int64, op string, at int64, c ...history.Change) history.Txn {
+		return history.Txn{Zxid: zxid, Op: op, At: at * second, Changes: c}
+	}
+	reaped := func(zxid, at int64) history.Txn { return txn(zxid, "deleteContainer", at, deleted("/m")) }
+	container, ttl := history.Mortal{Path: "/m", Czxid: 1, Born: second}, history.Mortal{Path: "/m", Czxid: 1, Born: second, TTL: 2 * time.Second}
+	create, child, childless := txn(1, "create", 1, created("/m")), txn(2, "create", 2, created("/m/c"), children("/m")), txn(3, "delete", 2, deleted("/m/c"), children("/m"))
+	for name, c := range map[string]struct {
+		node  history.Mortal
+		jumps bool
+		log   []history.Txn
+		wrong string
+	}{
+		"right, it ran empty":           {container, false, []history.Txn{create, child, childless, reaped(4, 2)}, ""},
+		"right, never used":             {container, false, []history.Txn{create, reaped(2, 6)}, ""},
+		"right, its time was over":      {ttl, false, []history.Txn{create, reaped(2, 3)}, ""},
+		"right, it has a child":         {container, false, []history.Txn{create, child}, ""},
+		"right, its maker removed it":   {ttl, false, []history.Txn{create, txn(2, "delete", 1, deleted("/m"))}, ""},
+		"right, who knows what time is": {ttl, true, []history.Txn{create, reaped(2, 1)}, ""},
+		"with a child":                  {container, false, []history.Txn{create, child, reaped(3, 9)}, "with 1 children"},
+		"young and never used":          {container, false, []history.Txn{create, reaped(2, 3)}, "never used"},
+		"before its time":               {ttl, false, []history.Txn{create, reaped(2, 2)}, "to live"},
+		"for ever":                      {container, false, []history.Txn{create, child, childless}, "still there"},
+		"beyond its time":               {ttl, false, []history.Txn{create}, "still there"},
+	} {
+		l := new(history.Log)
+		for _, x := range c.log {
+			l.Applied(1, x)
+		}
+		expect(t, name, history.Mortals([]history.Mortal{c.node}, 5*time.Second, c.jumps, l.Timeline()), c.wrong)
 	}
 }
 

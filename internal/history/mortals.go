@@ -13,14 +13,14 @@ type Mortal struct {
 	Czxid int64
 	// TTL is its time to live; 0 for a container.
 	TTL time.Duration
-	// Born is a time before which it was not created.
+	// Born is a time before which it was not created, nor its data changed for the last time.
 	Born int64
 }
 
 // Mortals tells whether the servers removed each node only when they might: it had no child; a container had had one
-// before, or was older than neverUsed; and since the birth and the last change of the others their time to live had passed,
-// which counts where the servers' time of day does not jump. Nobody else may have removed them. Those that are still there
-// in the end, without a child, are found as well: whoever asks has waited for long enough.
+// before, or was older than neverUsed; and the others' time to live had passed since they were born. Times count where the
+// servers' time of day does not jump. Those that are still there in the end, without a child, are found as well: whoever
+// asks has waited for long enough.
 func Mortals(nodes []Mortal, neverUsed time.Duration, jumps bool, t *Timeline) error {
 	var f faults
 	children := t.children()
@@ -28,7 +28,8 @@ func Mortals(nodes []Mortal, neverUsed time.Duration, jumps bool, t *Timeline) e
 		gone := t.deleted(n.Path, n.Czxid)
 		kids := children[n.Path]
 		if gone == nil {
-			if kids.at(t.log.Last()) == 0 && (n.TTL == 0 || !jumps) {
+			timed := n.TTL > 0 || !kids.any(n.Czxid, t.log.Last()+1)
+			if kids.at(t.log.Last()) == 0 && !(timed && jumps) {
 				f.add("%s of %#x has no children, and is still there", n.Path, n.Czxid)
 			}
 			continue
@@ -40,13 +41,7 @@ func Mortals(nodes []Mortal, neverUsed time.Duration, jumps bool, t *Timeline) e
 			f.add("%s was removed at %#x with %d children", n.Path, gone.Zxid, left)
 		}
 		used := kids.any(n.Czxid, gone.Zxid)
-		since := n.Born
-		for _, s := range t.byPath[n.Path] {
-			if s.Type == wire.EventDataChanged && s.zxid > n.Czxid && s.zxid < gone.Zxid && n.TTL > 0 {
-				since = max(since, t.log.get(s.zxid).At-slack(n.TTL)) // the first who carried it out did so a little later
-			}
-		}
-		age := gone.At - since + int64(time.Millisecond)
+		age := gone.At - n.Born + int64(time.Millisecond)
 		switch {
 		case jumps:
 		case n.TTL > 0 && age < int64(n.TTL):
@@ -57,10 +52,6 @@ func Mortals(nodes []Mortal, neverUsed time.Duration, jumps bool, t *Timeline) e
 	}
 	return f.err()
 }
-
-// slack is how much later than its time stamp a change may have been carried out for the check to notice what follows
-// too soon: changes are stamped before they are agreed on, which takes as long as faults make it.
-func slack(ttl time.Duration) int64 { return int64(ttl) }
 
 // family is how many children a node has, from each change on.
 type family []struct {
@@ -87,6 +78,12 @@ func (f family) any(from, to int64) bool {
 		}
 	}
 	return false
+}
+
+// Children returns how many a node has in the end, and whether it ever had one.
+func (t *Timeline) Children(path string) (now int, ever bool) {
+	f := t.children()[path]
+	return f.at(t.log.Last()), f.any(0, t.log.Last()+1)
 }
 
 // children counts those of each node.

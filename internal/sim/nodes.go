@@ -25,7 +25,7 @@ func account(i int) string  { return fmt.Sprint("/bank/", i) }
 
 // prepare makes what has to be there before the faults begin.
 func (w *world) prepare(c *client.Client) {
-	for _, dir := range []string{"/registers", "/fleeting", "/bank", "/lines", "/lives", "/counter", "/fenced"} {
+	for _, dir := range []string{"/registers", "/fleeting", "/bank", "/lines", "/lives", "/mortals", "/counter", "/fenced"} {
 		if _, err := c.Create(w.ctx, dir, []byte("0")); err != nil {
 			w.t.Fatalf("create %s: %v", dir, err)
 		}

@@ -10,6 +10,8 @@ import (
 type plan struct {
 	seed           uint64
 	servers        int
+	spares         int // that wait to be added
+	members        membership
 	clients        int // that work with plain nodes
 	ops            int // of each of a client's players
 	sessionTimeout time.Duration
@@ -18,6 +20,7 @@ type plan struct {
 	rates          []float64       // of the servers' clocks for sessions
 	lags           []time.Duration // of the links between servers
 	forced         bool            // sessions are ended by force, too
+	jumps          bool            // of the servers' time of day
 	disks          bool            // on disks that lose what was not synced; else in memory that forgets nothing
 	recipe         string
 	sabotage       sabotage
@@ -37,7 +40,9 @@ func draw(seed uint64) plan {
 	if r.IntN(4) == 0 {
 		p.servers = 5
 	}
-	for range p.servers {
+	p.jumps = r.IntN(2) == 0
+	p.drawMembers(r)
+	for range p.servers + p.spares {
 		p.rates = append(p.rates, leastRate+(mostRate-leastRate)*r.Float64())
 		p.lags = append(p.lags, time.Duration(r.IntN(2)*r.IntN(3000))*time.Microsecond)
 	}

@@ -119,7 +119,7 @@ func (w *world) spend(r *rand.Rand, ctx context.Context) {
 	wait, cancel := context.WithTimeout(ctx, time.Duration(r.IntN(1000))*time.Millisecond)
 	defer cancel()
 	<-wait.Done()
-	w.record(func(rec *records) { rec.acked++ })
+	w.granted()
 }
 
 // release lets go, and does not wait for ever.
@@ -201,6 +201,7 @@ func (f *fencing) write(w *world, begin func() *client.Txn, token uint64) error 
 	if err != nil {
 		return err
 	}
+	w.record(func(r *records) { r.fenced++ })
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.writes = append(f.writes, fenced{res[len(res)-1].Stat.Version, token})

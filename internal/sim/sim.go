@@ -13,9 +13,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -27,71 +25,41 @@ import (
 	"github.com/docent-io/docent/server/servertest"
 )
 
-// result is what one schedule came to.
-type result struct {
-	plan     plan
-	acked    int // requests that were answered
-	unknown  int // whose outcome nobody knows
-	faults   map[string]int
-	verdict  history.Verdict
-	conns    int
-	writes   int
-	streamed int // events that streams gave
-	virtual  time.Duration
-	real     time.Duration
-	failed   bool
-}
-
-// fewest is how many requests must have been answered for a schedule to count.
-const fewest = 100
-
-// counts tells whether the schedule shows anything: enough was done, and something went wrong meanwhile.
-func (r result) counts() bool { return r.acked >= fewest && len(r.faults) > 0 }
-
-// String returns one line.
-func (r result) String() string {
-	verdict, n := "ok", 0
-	switch {
-	case r.failed:
-		verdict = "FAILED"
-	case !r.counts():
-		verdict = "thin"
-	}
-	var each []string
-	for _, name := range slices.Sorted(maps.Keys(r.faults)) {
-		n += r.faults[name]
-		each = append(each, fmt.Sprintf("%s %d", name, r.faults[name]))
-	}
-	return fmt.Sprintf("%d %s servers=%d disks=%v acked=%d unknown=%d writes=%d histories=%d undecided=%d conns=%d events=%d recipe=%s faults=%d virtual=%v real=%v (%s)",
-		r.plan.seed, verdict, r.plan.servers, r.plan.disks, r.acked, r.unknown, r.writes, r.verdict.Histories, r.verdict.Undecided, r.conns,
-		r.streamed, r.plan.recipe, n, r.virtual.Round(time.Millisecond), r.real.Round(time.Millisecond), strings.Join(each, ", "))
-}
-
 // run runs one schedule in a bubble of its own. What is wrong fails t, and ends it.
 func run(t *testing.T, p plan, res *result) {
 	res.plan = p
 	began := time.Now()
 	defer func() { res.real, res.failed = time.Since(began), t.Failed() }()
+	var ops []history.Op
+	var tell string
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, p)
 		script := w.play()
-		res.faults = make(map[string]int)
 		for _, h := range script.Trace() {
-			res.faults[h.Step]++
+			w.happened(h.Step)
 		}
-		res.verdict = w.check()
-		res.virtual = time.Since(w.start)
-		w.record(func(r *records) {
-			res.acked, res.unknown, res.writes, res.conns = r.acked, r.unknown, len(r.writes), len(r.conns)
-			for _, s := range r.streams {
-				res.streamed += len(s.Events)
-			}
-		})
+		w.check()
+		res.take(w)
+		ops, tell = w.r.ops, w.story(script)
 		if t.Failed() {
-			t.Logf("%+v\n%v\n%s", p, script, w.log.Story())
+			t.Log(tell) // it ends here
 		}
 	})
+	var err error
+	if res.verdict, err = history.Registers(ops, patience); err != nil { // outside, where time passes while one searches
+		t.Errorf("%v\n%s", err, tell)
+	}
 }
+
+// story tells what happened, for who looks for the cause of what a check found.
+func (w *world) story(script *servertest.Run) string {
+	w.ensemble.mu.Lock()
+	defer w.ensemble.mu.Unlock()
+	return fmt.Sprintf("%+v\n%v\n%s\n%s", w.plan, script, strings.Join(w.ensemble.told, "\n"), w.log.Story())
+}
+
+// patience bounds the search for the order of one register's operations.
+const patience = 10 * time.Second
 
 // play lets clients and faults loose on the ensemble, and returns when both have ended and all servers agree.
 func (w *world) play() *servertest.Run {
@@ -124,6 +92,7 @@ func (w *world) play() *servertest.Run {
 	start(&players, all[1], w.playBank)
 	start(&players, all[1], w.playFleeting)
 	start(&players, all[2], w.playFleeting)
+	start(&players, all[0], w.playMortals)
 	for i := range 2 {
 		start(&followers, all[i], func(c *client.Client, player int, r *rand.Rand) { w.playStream(c, player, r, stop) })
 	}
@@ -144,13 +113,9 @@ func (w *world) play() *servertest.Run {
 	return script
 }
 
-// recover sees to it that all servers run, and that without any help a write goes through.
+// recover sees to it that all servers run and are members, and that without any help a write goes through.
 func (w *world) recover(c *client.Client) {
-	for _, s := range w.cluster.Servers {
-		if !s.Running() {
-			s.Restart()
-		}
-	}
+	w.reunite()
 	err := w.until(func(ctx context.Context) error {
 		_, err := c.Set(ctx, register(0), []byte("the end"), -1)
 		return err
@@ -178,6 +143,7 @@ func (w *world) finish(c *client.Client) {
 	var numbered []history.Numbered
 	w.record(func(r *records) { numbered = r.numbered })
 	w.wrong(history.Sequences(numbered, there))
+	w.checkMortals(c)
 	w.wrong(w.converged())
 	w.endSessions()
 	w.wrong(w.converged())
@@ -211,8 +177,8 @@ func (w *world) wrong(err error) {
 	}
 }
 
-// check compares what was recorded.
-func (w *world) check() history.Verdict {
+// check compares what was recorded, all but the registers.
+func (w *world) check() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.wrong(w.log.Check())
@@ -222,11 +188,5 @@ func (w *world) check() history.Verdict {
 	}
 	w.wrong(history.Writes(w.r.writes, t))
 	w.wrong(history.Streams(w.r.streams, t))
-	v, err := history.Registers(w.r.ops, patience)
-	w.wrong(err)
-	return v
+	w.wrong(history.Mortals(w.r.mortals, neverUsed, w.plan.jumps, t))
 }
-
-// patience bounds the search for one register's order. In a bubble it is virtual time, which does not pass while one
-// searches, so short histories are what bounds it.
-const patience = 0

@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"bufio"
 	"errors"
 	"flag"
 	"fmt"
@@ -138,42 +137,6 @@ func TestSabotage(t *testing.T) {
 	}
 }
 
-// total sums up results.
-type total struct {
-	mu                               sync.Mutex // guards the rest
-	ran, counted, failed             int
-	acked, writes, histories, events int
-	undecided, faults                int
-}
-
-func (s *total) add(r *result) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.ran++
-	if r.failed {
-		s.failed++
-	}
-	if !r.counts() {
-		return
-	}
-	s.counted++
-	s.acked += r.acked
-	s.writes += r.writes
-	s.histories += r.verdict.Histories
-	s.undecided += r.verdict.Undecided
-	s.events += r.streamed
-	for _, n := range r.faults {
-		s.faults += n
-	}
-}
-
-func (s *total) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return fmt.Sprintf("%d schedules of %d count, %d failed: %d requests acknowledged, %d of them writes with a zxid, %d histories (%d undecided), %d streamed events, %d faults",
-		s.counted, s.ran, s.failed, s.acked, s.writes, s.histories, s.undecided, s.events, s.faults)
-}
-
 // runAll runs schedules, as many at a time as there are processors.
 func runAll(t *testing.T, seeds []uint64, out *os.File) *total {
 	var sum total
@@ -216,9 +179,7 @@ func one(t *testing.T, p plan) *result {
 			t.Fatal(err)
 		}
 		defer f.Close()
-		w := bufio.NewWriter(f)
-		defer w.Flush()
-		p.logs = w
+		p.logs = f
 	}
 	again := fmt.Sprintf("repeat: go test ./internal/sim -run '^TestSim$' -args -seeds %d", p.seed)
 	defer func() {

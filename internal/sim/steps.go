@@ -24,7 +24,10 @@ func (w *world) steps() []servertest.Step {
 	if w.plan.disks {
 		steps = append(steps, w.step("fail a sync", 2, w.failSync))
 	}
-	return append(steps,
+	if w.plan.jumps {
+		steps = append(steps, w.step("jump of a clock", 2, w.jump))
+	}
+	return append(append(steps, w.memberSteps()...),
 		w.step("split", 4, func(m *servertest.Moment) { w.split(m, w.cluster.Partition) }),
 		w.step("split one way", 3, func(m *servertest.Moment) { w.split(m, w.cluster.PartitionOneWay) }),
 		w.step("bridge", 2, w.bridge),
@@ -32,7 +35,6 @@ func (w *world) steps() []servertest.Step {
 		w.step("cut off the leader", 3, w.cutOffLeader),
 		w.step("kill some", 4, func(m *servertest.Moment) { w.killSome(m, 1+m.Rand.IntN(len(w.cluster.Servers))) }),
 		w.step("kill all", 1, func(m *servertest.Moment) { w.killSome(m, len(w.cluster.Servers)) }),
-		w.step("jump of a clock", 2, w.jump),
 	)
 }
 
@@ -77,12 +79,7 @@ func (w *world) flap(m *servertest.Moment) {
 
 // cutOffLeader leaves the leader alone with its clients: it goes on believing for a while.
 func (w *world) cutOffLeader(m *servertest.Moment) {
-	leader := 0
-	for i, s := range w.cluster.Servers {
-		if id, ok := s.Server().Leader(); ok && id == s.ID() {
-			leader = i
-		}
-	}
+	leader := w.leader()
 	var rest []int
 	for i := range w.cluster.Servers {
 		if i != leader {

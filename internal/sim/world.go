@@ -23,14 +23,15 @@ import (
 
 // world is one schedule: an ensemble, its clients, and what is known of both.
 type world struct {
-	t       *testing.T
-	plan    plan
-	cluster *servertest.Cluster
-	log     history.Log
-	start   time.Time
-	ctx     context.Context
-	ticks   atomic.Int64
-	clocks  []clock // of each server
+	t        *testing.T
+	plan     plan
+	cluster  *servertest.Cluster
+	log      history.Log
+	start    time.Time
+	ctx      context.Context
+	ticks    atomic.Int64
+	clocks   []clock // of each server
+	ensemble ensemble
 
 	mu sync.Mutex // guards r
 	r  records
@@ -44,6 +45,10 @@ type records struct {
 	numbered   []history.Numbered
 	ephemerals []history.Ephemeral
 	streams    []history.Stream
+	mortals    []history.Mortal
+	happened   map[string]int // what went wrong, how often
+	holds      int            // that were granted
+	fenced     int            // writes under a hold that were acknowledged
 	sessions   map[*client.Session]bool
 	reliable   map[*client.Session]int64 // until when a session could be relied on
 	forced     map[int64]bool            // sessions that were ended by force
@@ -66,13 +71,15 @@ var errLimit = errors.New("no progress: the schedule took longer than its limit"
 
 // newWorld starts an ensemble.
 func newWorld(t *testing.T, p plan) *world {
-	w := &world{t: t, plan: p, start: time.Now(), clocks: make([]clock, p.servers)}
+	w := &world{t: t, plan: p, start: time.Now(), clocks: make([]clock, p.servers+p.spares)}
+	w.ensemble.lost, w.ensemble.busy, w.ensemble.out = -1, make(map[int]bool), make(map[int]bool)
+	w.r.happened = make(map[string]int)
 	w.r.reliable = make(map[*client.Session]int64)
 	w.r.sessions, w.r.forced = make(map[*client.Session]bool), make(map[int64]bool)
 	ctx, cancel := context.WithTimeoutCause(context.Background(), p.limit, errLimit)
 	t.Cleanup(cancel)
 	w.ctx = ctx
-	o := []servertest.Option{servertest.NoSockets(), servertest.WithConfig(w.configure)}
+	o := []servertest.Option{servertest.NoSockets(), servertest.WithConfig(w.configure), servertest.Spares(p.spares)}
 	if p.disks {
 		o = append(o, servertest.FaultyDisk(p.seed))
 	}
@@ -93,8 +100,9 @@ func (w *world) configure(cfg *server.Config) {
 	w.log.Restarted(id)
 	cfg.Listener = &tap{cfg.Listener, w, id}
 	cfg.SnapshotBytes = w.plan.snapshotBytes
+	cfg.ExtendedTypes, cfg.ContainerInterval, cfg.ContainerNeverUsed = true, reapEvery, neverUsed
 	if w.plan.logs != nil {
-		cfg.Logger = slog.New(slog.NewTextHandler(w.plan.logs, nil)).With("server", id)
+		cfg.Logger = slog.New(slog.NewTextHandler(w.plan.logs, &slog.HandlerOptions{Level: slog.LevelDebug})).With("server", id)
 	}
 	cfg.Lab.Now, cfg.Lab.Pace = clock.now, w.plan.rates[id-1]
 	cfg.Lab.Applied = func(a server.Applied) {
@@ -103,6 +111,9 @@ func (w *world) configure(cfg *server.Config) {
 			t.Changes = append(t.Changes, history.Change{Type: wire.EventType(c.Type), Path: c.Path})
 		}
 		w.log.Applied(id, t)
+		if w.ensemble.lostOne() == int(id)-1 {
+			w.t.Errorf("server %d has lost its data, and carries out %#x", id, t.Zxid)
+		}
 	}
 }
 
@@ -179,6 +190,14 @@ func (w *world) do(c *client.Client, f func(s *client.Session) error) (outcome h
 func (w *world) acknowledged(s *client.Session, zxid, call int64, changes ...history.Change) {
 	x := history.Write{Zxid: zxid, Session: s.ID(), Changes: changes, Call: call, Return: w.tick()}
 	w.record(func(r *records) { r.writes = append(r.writes, x) })
+}
+
+// happened counts something that went wrong, or was done to the ensemble.
+func (w *world) happened(what string) { w.record(func(r *records) { r.happened[what]++ }) }
+
+// granted counts a hold.
+func (w *world) granted() {
+	w.record(func(r *records) { r.acked, r.holds = r.acked+1, r.holds+1 })
 }
 
 // think waits a little, or now and then for longer, and tells whether there is time left.
