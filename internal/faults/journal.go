@@ -17,12 +17,12 @@ import (
 type journal struct {
 	mu    sync.Mutex // guards the fields below
 	file  *os.File
-	text  []byte // of this run; the latest of it
+	text  []byte // of this run: its beginning and its end
 	grown chan struct{}
 	ended bool
 }
 
-// latest is how much text is kept at least.
+// latest is how much of each is kept.
 const latest = 16 << 10
 
 func newJournal(name string) (*journal, error) {
@@ -38,8 +38,8 @@ func (j *journal) Write(b []byte) (int, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.text = append(j.text, b...)
-	if over := len(j.text) - 2*latest; over > 0 {
-		j.text = slices.Clone(j.text[over+latest:])
+	if over := len(j.text) - 3*latest; over > 0 {
+		j.text = slices.Delete(j.text, latest, latest+over) // what it said first matters, and what it said last
 	}
 	close(j.grown)
 	j.grown = make(chan struct{})

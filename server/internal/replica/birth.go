@@ -24,6 +24,7 @@ type births struct {
 	mu     sync.Mutex        // guards the fields below
 	known  map[uint64]uint64 // by member; 0 is not known
 	strays map[uint64]bool   // members that know another store of ours
+	turned map[uint64]uint64 // the latest store of each member that was turned away
 }
 
 func joinedKey() []byte            { return []byte("joined") }
@@ -31,7 +32,8 @@ func bornKey(member uint64) []byte { return fmt.Appendf(nil, "born of %d", membe
 
 // openBirths notes how the store began, if it is about to begin.
 func (c *Config) openBirths(blank bool) (*births, error) {
-	b := &births{own: c.Store.Born(), stable: c.Store.Stable(), known: make(map[uint64]uint64), strays: make(map[uint64]bool)}
+	b := &births{own: c.Store.Born(), stable: c.Store.Stable(), known: make(map[uint64]uint64), strays: make(map[uint64]bool),
+		turned: make(map[uint64]uint64)}
 	if blank && c.Join {
 		if err := b.stable.SetUint64(joinedKey(), 1); err != nil {
 			return nil, err
@@ -81,6 +83,15 @@ func (b *births) stray(member uint64) (n int, first bool) {
 	return len(b.strays), first
 }
 
+// turnAway notes that a member came with another store than is known, and tells whether that is new: it tries again often.
+func (b *births) turnAway(member, born uint64) (first bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	first = b.turned[member] != born
+	b.turned[member] = born
+	return first
+}
+
 // acquaint looks at who says hello, and tells whether to go on with it.
 func (r *Replica) acquaint(h hello) error {
 	b := r.births
@@ -101,13 +112,29 @@ func (r *Replica) acquaint(h hello) error {
 	case h.born == 0 || h.born == known:
 		return nil
 	case known != 0 && !h.joined:
-		r.log.Error("a member has begun anew, without what it had acknowledged: turned away until it is removed, and added with an empty folder",
-			"member", r.cfg.ID, "turned away", h.from)
+		if b.turnAway(h.from, h.born) {
+			r.log.Error("a member has begun anew, without what it had acknowledged: turned away until it is removed, and added with an empty folder",
+				"member", r.cfg.ID, "turned away", h.from)
+		}
 		return ErrForgot
 	case !slices.ContainsFunc(servers, func(s raft.Server) bool { return memberID(s.ID) == h.from }):
 		return nil // of no ensemble yet, or of another
 	}
 	return b.set(h.from, h.born)
+}
+
+// recall remembers the store of a new member that had said hello before we knew it for one, and says none again while that
+// connection lives. To who was added (we are the newcomer) this happens with all others: they heard of it first. Any other
+// new member was itself added, so a hello that does not say so comes from who it was before.
+func (r *Replica) recall(member uint64, newcomer bool) {
+	for _, h := range r.port.said(member) {
+		if h.born == 0 || !newcomer && !h.joined {
+			continue
+		}
+		if err := r.births.set(member, h.born); err != nil && r.closing.Err() == nil {
+			r.log.Error("could not remember a member's store", "member", r.cfg.ID, "of", member, "err", err)
+		}
+	}
 }
 
 // unknow forgets the store of a member that was removed: it may come back with another.

@@ -51,6 +51,29 @@ func TestWhoForgotMayNotVote(t *testing.T) {
 	lost.r = nil
 }
 
+// Who was added knows the others from the start, though they said hello before it knew that they are members. Else one that
+// forgets would be turned away by too few.
+func TestNewcomerKnowsTheOthers(t *testing.T) {
+	c := newCluster(t, 3, true, nil)
+	lead := c.leader()
+	fresh := c.other(lead)
+	third := c.other(lead, fresh)
+	testkit.Eventually(t, "all know it", func() bool { return lead.r.Knows(third.id) && fresh.r.Knows(third.id) })
+	c.kill(fresh)
+	_, err := lead.r.RemoveMember(withTimeout(t, 20*time.Second), fresh.id)
+	must(t, err)
+	fresh.join = true
+	c.wipe(fresh)
+	_, err = lead.r.AddMember(withTimeout(t, 20*time.Second), fresh.peer(), false)
+	must(t, err)
+	testkit.Eventually(t, "the newcomer knows all", func() bool { return fresh.r.Knows(lead.id) && fresh.r.Knows(third.id) })
+	c.kill(third)
+	c.wipe(third)
+	await(t, third.r.Done())
+	wantKind(t, "who forgot", third.r.Err(), replica.ErrForgot)
+	third.r = nil
+}
+
 // Waiting to be added is no way round: the leader does not send anything to a store that is not the member's.
 func TestWhoForgotIsNotTaughtAnew(t *testing.T) {
 	c := newCluster(t, 3, true, nil)

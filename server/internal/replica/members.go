@@ -132,6 +132,11 @@ func (r *Replica) adopt() {
 			r.unknow(id)
 		}
 	}
+	for id := range m.others {
+		if old.others[id] == nil {
+			r.recall(id, len(old.others) == 0)
+		}
+	}
 	r.log.Info("members", "member", r.cfg.ID, "voters", m.voters, "all", len(m.all), "retired", len(m.retired))
 	r.announce()
 }

@@ -93,8 +93,9 @@ type port struct {
 // peerConn leaves the port's books when it is closed.
 type peerConn struct {
 	net.Conn
-	port *port
-	peer uint64 // who is at the other end; 0 until it has said so
+	port  *port
+	peer  uint64 // who is at the other end; 0 until it has said so
+	hello hello  // that it said; nothing if we dialed
 }
 
 func (c *peerConn) Close() error {
@@ -155,6 +156,10 @@ func (p *port) accept() {
 func (p *port) handle(c *peerConn) {
 	c.SetDeadline(time.Now().Add(helloWait))
 	h, err := readHello(c)
+	c.SetDeadline(time.Time{})
+	p.mu.Lock() // before it is looked at: whoever changes the members meanwhile finds it here
+	c.peer, c.hello = h.from, h
+	p.mu.Unlock()
 	serve := p.serve[h.use]
 	switch {
 	case err != nil:
@@ -170,10 +175,6 @@ func (p *port) handle(c *peerConn) {
 		c.Close()
 		return
 	}
-	c.SetDeadline(time.Time{})
-	p.mu.Lock()
-	c.peer = h.from
-	p.mu.Unlock()
 	serve(p.ctx, c, h.from)
 }
 
@@ -217,6 +218,18 @@ func (p *port) drop(id uint64) {
 			c.Conn.SetDeadline(time.Unix(1, 0)) // never blocks, unlike a Close; those who serve it close it
 		}
 	}
+}
+
+// said returns what a member has said in the hellos of its connections that live.
+func (p *port) said(id uint64) (all []hello) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.conns {
+		if c.peer == id && c.hello.from == id {
+			all = append(all, c.hello)
+		}
+	}
+	return all
 }
 
 // close ends all connections and waits for those who serve them.
