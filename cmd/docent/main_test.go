@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 )
@@ -33,11 +34,14 @@ func TestMain(m *testing.M) {
 		}
 	}
 	code := m.Run()
-	if dir, _ := built(); dir != "" {
+	if dir, ok := folder.Load().(string); ok {
 		os.RemoveAll(dir)
 	}
 	os.Exit(code)
 }
+
+// folder is the one that docent was built in, if any test wanted it: a fuzzer's worker that ends wants none.
+var folder atomic.Value
 
 // built builds docent once for all tests, and returns the folder that holds nothing else. Somebody else than its owner
 // may run it, too.
@@ -45,6 +49,7 @@ var built = sync.OnceValues(func() (dir string, err error) {
 	if dir, err = os.MkdirTemp("", "docent-test-"); err != nil {
 		return "", err
 	}
+	folder.Store(dir)
 	if err := os.Chmod(dir, 0o755); err != nil {
 		return dir, err
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -35,13 +36,17 @@ func (r *readiness) begin(ctx context.Context) {
 	r.childEnd.Close()
 	ctx, r.cancel = context.WithCancel(ctx)
 	r.reader.Go(func() {
-		for lines := bufio.NewScanner(r.ours); lines.Scan(); {
-			if err := r.take(ctx, lines.Text()); err != nil {
-				if ctx.Err() == nil {
-					r.failed <- err
-				}
-				return
-			}
+		lines := bufio.NewScanner(r.ours)
+		lines.Buffer(nil, maxData) // a longer one fits into no node
+		var err error
+		for err == nil && lines.Scan() {
+			err = r.take(ctx, lines.Text())
+		}
+		if err == nil && errors.Is(lines.Err(), bufio.ErrTooLong) { // else the child would wait for ever with the rest of it
+			err = fmt.Errorf("the command wrote to descriptor %d a line of more than %d bytes", r.fd, maxData)
+		}
+		if err != nil && ctx.Err() == nil {
+			r.failed <- err
 		}
 	})
 }
