@@ -30,6 +30,7 @@ type conn struct {
 	srv    *Server
 	nc     net.Conn // replaced by a TLS connection at most once, before anything is written
 	br     *intake
+	reader wire.Reader // of the request that is being taken
 	quiet  quiet
 	remote string
 	opened time.Time
@@ -142,9 +143,12 @@ func (c *conn) readLoop() error {
 				return err
 			}
 		}
-		frame, err := c.readFrame(c.srv.cfg.MaxFrame)
-		if err != nil {
-			return err
+		frame := c.br.Frame(c.srv.cfg.MaxFrame)
+		if frame == nil { // the rest of it is still to come
+			var err error
+			if frame, err = c.readFrame(c.srv.cfg.MaxFrame); err != nil {
+				return err
+			}
 		}
 		if err := c.request(frame); err != nil {
 			return c.linger(err)
@@ -179,7 +183,6 @@ func (c *conn) buffered() bool {
 }
 
 func (c *conn) readFrame(limit int) ([]byte, error) {
-	// Requests that are decoded later than the next read keep pointing into their frame, so each gets its own.
 	frame, err := wire.ReadFrame(c.br, nil, limit)
 	if err != nil && !errors.Is(err, io.EOF) {
 		if errors.As(err, new(*wire.FrameError)) {

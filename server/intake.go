@@ -1,6 +1,7 @@
 package server
 
 import (
+	"encoding/binary"
 	"io"
 	"sync"
 )
@@ -50,6 +51,21 @@ func (in *intake) Peek(n int) ([]byte, error) {
 		}
 	}
 	return in.buf[in.start : in.start+n], nil
+}
+
+// Frame takes a request, with its length before it, if every byte of it is there: nil if not, and if it is longer than
+// limit. It is valid until the next read.
+func (in *intake) Frame(limit int) []byte {
+	have := in.buf[in.start:in.end]
+	if len(have) < 4 {
+		return nil
+	}
+	n := int(int32(binary.BigEndian.Uint32(have)))
+	if n < 0 || n > limit || n > len(have)-4 {
+		return nil
+	}
+	in.start += 4 + n
+	return have[4 : 4+n : 4+n]
 }
 
 // Read takes what there is, reading if that is nothing.

@@ -2,10 +2,13 @@ package server
 
 import (
 	"bytes"
+	"encoding/binary"
 	"io"
 	"math/rand/v2"
 	"testing"
 	"testing/iotest"
+
+	"github.com/docent-io/docent/internal/wire"
 )
 
 // chunks gives its bytes in pieces of random size.
@@ -80,5 +83,50 @@ func TestIntake_Errors(t *testing.T) {
 	}
 	if _, err := newIntake(bytes.NewReader(nil)).Read(make([]byte, 1)); err != io.EOF {
 		t.Errorf("%v", err)
+	}
+}
+
+// Requests come out whole, in order and unchanged, whether they lie in the buffer or are still coming.
+func TestIntake_Frame(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(2, 2))
+	var sent []byte
+	var want [][]byte
+	for range 2000 {
+		b := make([]byte, rnd.IntN(3*smallIntake))
+		for i := range b {
+			b[i] = byte(rnd.Uint32())
+		}
+		want = append(want, b)
+		sent = append(binary.BigEndian.AppendUint32(sent, uint32(len(b))), b...)
+	}
+	for _, size := range []int{1, 100, 5000, 1 << 20} {
+		in := newIntake(&chunks{bytes.NewReader(sent), rnd, size})
+		inside := 0
+		for i, w := range want {
+			got := in.Frame(len(w))
+			if got != nil {
+				inside++
+			} else if err := func() (err error) { got, err = wire.ReadFrame(in, nil, len(w)); return }(); err != nil {
+				t.Fatalf("pieces of %d, request %d: %v", size, i, err)
+			}
+			if !bytes.Equal(got, w) {
+				t.Fatalf("pieces of %d: request %d is not what was sent", size, i)
+			}
+		}
+		if inside == 0 && size > 1 {
+			t.Errorf("pieces of %d: no request was taken from the buffer", size)
+		}
+		in.release()
+	}
+	// One that is too long, or of a negative length, is left for the ordinary way to refuse.
+	in := newIntake(bytes.NewReader([]byte{0, 0, 0, 5, 1, 2, 3, 4, 5, 0xff, 0xff, 0xff, 0xff, 0}))
+	if _, err := in.Peek(4); err != nil {
+		t.Fatal(err)
+	}
+	if in.Frame(4) != nil {
+		t.Error("a request that is too long was taken")
+	}
+	if in.Frame(5) == nil || in.Frame(5) != nil {
+		t.Error("a request in the buffer was not taken, or one of a negative length was")
 	}
 }

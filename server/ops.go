@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/docent-io/docent/internal/wire"
@@ -49,16 +50,17 @@ var operations = map[wire.Op]operation{
 	wire.OpSASL:                 {read: decodeNothing, run: runSASL},
 }
 
-// request takes one request from the client. An error means that no further one is to be taken.
+// request takes one request from the client. An error means that no further one is to be taken. The frame is the caller's
+// again afterwards: what is kept of a request was copied, and a write has been encoded.
 func (c *conn) request(frame []byte) error {
 	if len(frame) < 8 {
 		c.close()
 		return fmt.Errorf("request of %d bytes is shorter than its header", len(frame))
 	}
-	var r wire.Reader
+	r := &c.reader
 	r.Reset(frame)
 	var h wire.RequestHeader
-	h.Decode(&r)
+	h.Decode(r)
 	s := &slot{conn: c, xid: h.Xid, op: h.Op, start: time.Now()}
 	if c.readOnly {
 		if done, err := c.requestReadOnly(s); done {
@@ -72,7 +74,7 @@ func (c *conn) request(frame []byte) error {
 		c.srv.toucher.ping(s)
 		return nil
 	case wire.OpAuth:
-		return c.auth(s, &r)
+		return c.auth(s, r)
 	case wire.OpCloseSession:
 		s.last = true
 		c.propose(s, &tree.Txn{Op: wire.OpCloseSession})
@@ -82,7 +84,7 @@ func (c *conn) request(frame []byte) error {
 		c.srv.toucher.hear(c)
 	}
 	if h.Op == wire.OpReconfig {
-		c.reconfig(s, &r)
+		c.reconfig(s, r)
 		return nil
 	}
 	op, ok := operations[h.Op]
@@ -92,16 +94,20 @@ func (c *conn) request(frame []byte) error {
 		c.read(s)
 		return fmt.Errorf("%w: %v (type %d) is no operation for clients", errLastRequest, h.Op, int32(h.Op))
 	case op.write != nil:
-		x := &tree.Txn{Op: h.Op}
-		if op.write(&r, x); r.Err() != nil {
+		x := txns.Get().(*tree.Txn)
+		defer txns.Put(x)
+		*x = tree.Txn{Op: h.Op}
+		if op.write(r, x); r.Err() != nil {
 			s.read = refuse(wire.ErrMarshalling)
 			c.read(s)
 			return nil
 		}
-		s.req = x.One.Check.Path // what sync echoes
+		if h.Op == wire.OpSync {
+			s.req = x.One.Check.Path // what it echoes
+		}
 		c.propose(s, x)
 	default:
-		s.req, s.read = op.read(&r), op.run
+		s.req, s.read = op.read(r), op.run
 		if r.Err() != nil {
 			s.read = refuse(wire.ErrMarshalling)
 		}
@@ -110,7 +116,9 @@ func (c *conn) request(frame []byte) error {
 	return nil
 }
 
-// propose sends a write on its way to the log.
+var txns = sync.Pool{New: func() any { return new(tree.Txn) }}
+
+// propose sends a write on its way to the log. It keeps nothing of x.
 func (c *conn) propose(s *slot, x *tree.Txn) {
 	x.Session, x.Epoch, x.IDs, x.Features = c.session, c.epoch, *c.ids.Load(), c.srv.features
 	c.enqueue(s)
