@@ -3,6 +3,7 @@
 package faults
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -10,10 +11,12 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -73,9 +76,11 @@ func TestFaults(t *testing.T) {
 	}
 	log := openLog(t, *logFlag)
 	bin := build(t)
-	for s := first; s <= last && (*minutesFlag == 0 || log.seconds < *minutesFlag*60); s++ {
+	ctx, stop := signal.NotifyContext(t.Context(), os.Interrupt, syscall.SIGTERM) // small disks are not to stay mounted
+	defer stop()
+	for s := first; s <= last && ctx.Err() == nil && (*minutesFlag == 0 || log.seconds < *minutesFlag*60); s++ {
 		if !log.has[s] {
-			t.Run(strconv.FormatUint(s, 10), func(t *testing.T) { log.add(t, oneSeed(t, draw(s, load), bin)) })
+			t.Run(strconv.FormatUint(s, 10), func(t *testing.T) { log.add(t, oneSeed(ctx, t, draw(s, load), bin)) })
 		}
 	}
 	t.Log(log)
@@ -85,10 +90,13 @@ func TestFaults(t *testing.T) {
 }
 
 // oneSeed runs one, and says what was wrong, and how to run it again.
-func oneSeed(t *testing.T, p plan, bin string) *result {
-	res, err := run(t.Context(), p, bin)
+func oneSeed(ctx context.Context, t *testing.T, p plan, bin string) *result {
+	res, err := run(ctx, p, bin)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if ctx.Err() != nil {
+		t.Fatal(errors.Join(errors.New("interrupted"), os.RemoveAll(res.dir)))
 	}
 	for _, err := range res.wrong {
 		t.Error(err)
