@@ -47,7 +47,7 @@ func (w *world) do(x *tree.Txn) tree.Result {
 	}
 	var r tree.Result
 	r, w.events = w.Apply(w.now, &decoded, nil)
-	if _, measured := w.t.(*testing.B); !measured {
+	if _, measured := w.t.(*testing.B); !measured && (w.Counts().Nodes < 200 || r.Zxid%32 == 0) {
 		w.checkDigest()
 	}
 	return r
