@@ -9,7 +9,7 @@
 #   make figures   docent beside Apache ZooKeeper: table, figures and docs/performance.md; resumable, over an hour (needs Java)
 #   make bench-table  the table alone; ROWS=writes,reads picks rows (ROWS=list), make figures-try tries all for a moment
 #   make schedules the CI's share of the random schedules of locks and elections, on virtual time: minutes
-#   make sim SEEDS=1-20000   simulated ensembles with everything failing, a line per seed in SIM_LOG; goes on where it was interrupted
+#   make sim SEEDS=1-20000   simulated ensembles with everything failing, a line per seed in SIM_LOG and a table of all; goes on where it was interrupted
 #   make faults MINUTES=60   real processes killed, paused, cut off and robbed under load, a line per seed in FAULTS_LOG; goes on likewise
 #   make soak-locks    those of the seeds FROM to TO, with a line for each range in docs/locks-soak.md
 #   make fuzz      every fuzz target for FUZZTIME (10s), or those that FUZZ matches; the executions of all runs are added up in bin/fuzz.txt
@@ -82,12 +82,16 @@ figures-try:
 schedules:
 	DOCENT_SCHEDULES=500 go test -count=1 -timeout 10m -v -run '^TestSchedules_' ./lock ./leader
 
-# One seed, or a range. Each has an ensemble of its own, on virtual time; see docs/reliability.md.
+# One seed, or a range; none are fresh ones, begun for as long as FOR says. Each has an ensemble of its own, on virtual time; see
+# docs/reliability.md.
 SEEDS   ?= 1-1000
+FOR     ?= 0s
 SIM_LOG ?= $(or $(TMPDIR),/tmp)/docent-sim.log
 sim:
-	go test -count=1 -timeout 12h -v -run '^TestSim$$' ./internal/sim -args -seeds $(SEEDS) -log '$(SIM_LOG)' | grep -v '^ *\(===\|---\)'
-	@tail -n 1 '$(SIM_LOG)'; ! grep ' FAILED ' '$(SIM_LOG)'
+	@go test -count=1 -timeout 12h -v -run '^TestSim$$' ./internal/sim -args -seeds '$(SEEDS)' -for $(FOR) -log '$(SIM_LOG)' >'$(SIM_LOG).out' 2>&1 || \
+		{ grep -v '^ *\(===\|---\)' '$(SIM_LOG).out' | tail -n 400; exit 1; }
+	@grep -o 'seeds [0-9]*-[0-9]*: .*' '$(SIM_LOG).out'
+	@.ci/sim-table '$(SIM_LOG)'; ! grep ' FAILED ' '$(SIM_LOG)'
 
 # Real processes: seeds from 1 until MINUTES are full, all runs with this log together, or SEEDS=7-9. Links and disks need root.
 FAULTS_LOG ?= $(or $(TMPDIR),/tmp)/docent-faults.log
@@ -97,6 +101,10 @@ faults:
 	DOCENT_FULL=1 go test -count=1 -timeout 30m -run '^TestSabotage$$' ./internal/faults
 	go test -count=1 -timeout 24h -v -run '^TestFaults$$' ./internal/faults -args $(FAULTS) -log '$(FAULTS_LOG)'
 	@! grep ' FAILED ' '$(FAULTS_LOG)'
+
+# The CI's share: fresh seeds for a minute and a half. Those that have failed once are run by every go test.
+sim-ci:
+	@log=$$(mktemp) && $(MAKE) -s sim SEEDS= FOR=90s SIM_LOG="$$log" && rm -f "$$log" "$$log.out"
 
 FROM ?= 1
 TO   ?= 100000

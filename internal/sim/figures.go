@@ -16,7 +16,8 @@ import (
 type result struct {
 	plan    plan
 	figures map[string]int
-	faults  map[string]int // what happened, how often
+	faults  map[string]int // that were let happen, how often
+	effects map[string]int // what came of them, and what was done to the ensemble
 	verdict history.Verdict
 	virtual time.Duration
 	real    time.Duration
@@ -57,10 +58,10 @@ func (r *result) take(w *world) {
 	for _, c := range w.r.conns {
 		f["events"] += c.Events()
 	}
-	r.figures, r.faults = f, maps.Clone(w.r.happened)
+	r.figures, r.effects = f, maps.Clone(w.r.happened)
 }
 
-// String returns one line, which package table reads.
+// String returns one line, which .ci/sim-table reads.
 func (r *result) String() string {
 	verdict := "ok"
 	switch {
@@ -75,14 +76,17 @@ func (r *result) String() string {
 	for _, name := range figureNames {
 		fmt.Fprintf(&b, " %s=%d", name, r.figures[name])
 	}
-	fmt.Fprintf(&b, " histories=%s undecided=%d |", joined(r.verdict.Lengths), r.verdict.Undecided)
-	for i, name := range slices.Sorted(maps.Keys(r.faults)) {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		fmt.Fprintf(&b, " %s %d", name, r.faults[name])
-	}
+	fmt.Fprintf(&b, " histories=%s undecided=%d | %s | %s", joined(r.verdict.Lengths), r.verdict.Undecided, listed(r.faults), listed(r.effects))
 	return b.String()
+}
+
+// listed is "cut 1, drop reply 3".
+func listed(counts map[string]int) string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(counts)) {
+		all = append(all, fmt.Sprint(name, " ", counts[name]))
+	}
+	return strings.Join(all, ", ")
 }
 
 func joined(n []int) string { return strings.ReplaceAll(strings.Trim(fmt.Sprint(n), "[]"), " ", ",") }

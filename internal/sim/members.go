@@ -90,9 +90,9 @@ func (e *ensemble) found() {
 func (w *world) memberSteps() []servertest.Step {
 	switch w.plan.members {
 	case changing:
-		return []servertest.Step{w.step("change of members", 12, w.changeMembers)}
+		return []servertest.Step{w.step("operator", 12, w.changeMembers)}
 	case losing:
-		return []servertest.Step{w.step("loss of a member's data", 6, w.loseData), w.step("replace", 6, w.replace)}
+		return []servertest.Step{w.step("restart, perhaps without data", 6, w.loseData), w.step("operator", 6, w.replace)}
 	}
 	return nil
 }

@@ -86,8 +86,12 @@ func (w *world) operate(c *client.Client, player int, o history.Op) history.Op {
 // playRegisters reads and writes registers, with and without conditions.
 func (w *world) playRegisters(c *client.Client, player int, r *rand.Rand) {
 	versions := make(map[string]int32)
-	for i := 0; i < w.plan.ops && w.think(r); i++ {
-		o := history.Op{Path: register(r.IntN(registers)), Kind: history.Set, Value: fmt.Sprintf("%d.%d", player, i), Expect: -1}
+	for i := 0; i < w.plan.ops+w.plan.hot && w.think(r); i++ {
+		n := 0
+		if i >= w.plan.hot {
+			n = r.IntN(registers)
+		}
+		o := history.Op{Path: register(n), Kind: history.Set, Value: fmt.Sprintf("%d.%d", player, i), Expect: -1}
 		switch r.IntN(6) {
 		case 0, 1:
 			o.Expect = versions[o.Path]

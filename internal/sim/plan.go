@@ -14,6 +14,7 @@ type plan struct {
 	members        membership
 	clients        int // that work with plain nodes
 	ops            int // of each of a client's players
+	hot            int // operations on the first register besides, which make for a long history
 	sessionTimeout time.Duration
 	snapshotBytes  int64
 	limit          time.Duration   // of virtual time
@@ -40,7 +41,7 @@ func draw(seed uint64) plan {
 	if r.IntN(4) == 0 {
 		p.servers = 5
 	}
-	p.jumps = r.IntN(2) == 0
+	p.jumps, p.hot = r.IntN(2) == 0, 24+r.IntN(8)
 	p.drawMembers(r)
 	for range p.servers + p.spares {
 		p.rates = append(p.rates, leastRate+(mostRate-leastRate)*r.Float64())

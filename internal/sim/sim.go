@@ -35,11 +35,12 @@ func run(t *testing.T, p plan, res *result) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, p)
 		script := w.play()
-		for _, h := range script.Trace() {
-			w.happened(h.Step)
-		}
 		w.check()
 		res.take(w)
+		res.faults = make(map[string]int)
+		for _, h := range script.Trace() {
+			res.faults[h.Step]++
+		}
 		ops, tell = w.r.ops, w.story(script)
 		if t.Failed() {
 			t.Log(tell) // it ends here

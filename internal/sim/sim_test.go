@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/docent-io/docent/internal/testkit"
 )
@@ -22,6 +23,7 @@ var (
 	seedsFlag = flag.String("seeds", "", "which seeds TestSim runs: 4711, or 1-20000; default: a few fresh ones")
 	logFlag   = flag.String("log", "", "a file for a line per seed; seeds that have one are not run again")
 	spoilFlag = flag.String("spoil", "", "what to do wrong on purpose, in the words of sabotage.go")
+	forFlag   = flag.Duration("for", 0, "how long TestSim begins new schedules")
 	tellFlag  = flag.String("tell", "", "a file for what the servers tell; for one seed")
 )
 
@@ -32,6 +34,9 @@ const fresh = 24
 func TestSim(t *testing.T) {
 	first := rand.Uint64N(1 << 48)
 	last := first + uint64(testkit.Count(t, fresh)) - 1
+	if *forFlag > 0 {
+		last = first + 1<<20 // more than there is time for
+	}
 	if *seedsFlag != "" {
 		from, to, ranged := strings.Cut(*seedsFlag, "-")
 		var err1, err2 error
@@ -50,7 +55,10 @@ func TestSim(t *testing.T) {
 			seeds = append(seeds, s)
 		}
 	}
-	sum := runAll(t, seeds, out)
+	sum := runAll(t, seeds, out, *forFlag)
+	if *forFlag > 0 {
+		last = seeds[max(sum.ran, 1)-1]
+	}
 	t.Logf("seeds %d-%d: %v", first, last, sum)
 	if sum.counted*2 < sum.ran {
 		t.Errorf("too few schedules count: %v", sum)
@@ -73,7 +81,7 @@ func TestKept(t *testing.T) {
 			seeds = append(seeds, s)
 		}
 	}
-	t.Log(runAll(t, seeds, nil))
+	t.Log(runAll(t, seeds, nil, 0))
 }
 
 // openLog opens the file for lines, and reads which seeds it has.
@@ -137,15 +145,15 @@ func TestSabotage(t *testing.T) {
 	}
 }
 
-// runAll runs schedules, as many at a time as there are processors.
-func runAll(t *testing.T, seeds []uint64, out *os.File) *total {
+// runAll runs schedules, as many at a time as there are processors. It begins none when the time is over, if there is a limit.
+func runAll(t *testing.T, seeds []uint64, out *os.File, limit time.Duration) *total {
 	var sum total
 	var mu sync.Mutex // guards next, and the file
-	next := 0
+	next, began := 0, time.Now()
 	take := func() (uint64, bool) {
 		mu.Lock()
 		defer mu.Unlock()
-		if next == len(seeds) {
+		if next == len(seeds) || limit > 0 && time.Since(began) > limit {
 			return 0, false
 		}
 		next++

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/docent-io/docent/internal/testkit"
 	"github.com/docent-io/docent/server/servertest"
 )
 
@@ -22,7 +23,7 @@ func (w *world) steps() []servertest.Step {
 		steps = append(steps, w.step("expire", 3, w.expire))
 	}
 	if w.plan.disks {
-		steps = append(steps, w.step("fail a sync", 2, w.failSync))
+		steps = append(steps, w.step("fail a sync", 2, w.failSync), w.step("fill a disk", 2, w.fillDisk))
 	}
 	if w.plan.jumps {
 		steps = append(steps, w.step("jump of a clock", 2, w.jump))
@@ -34,6 +35,8 @@ func (w *world) steps() []servertest.Step {
 		w.step("flap", 2, w.flap),
 		w.step("cut off the leader", 3, w.cutOffLeader),
 		w.step("kill some", 4, func(m *servertest.Moment) { w.killSome(m, 1+m.Rand.IntN(len(w.cluster.Servers))) }),
+		w.step("unplug a client", 3, w.unplug),
+		w.step("rolling restart", 1, w.roll),
 		w.step("kill all", 1, func(m *servertest.Moment) { w.killSome(m, len(w.cluster.Servers)) }),
 	)
 }
@@ -103,12 +106,46 @@ func (w *world) killSome(m *servertest.Moment, n int) {
 	}
 }
 
+// roll stops one server after the other as an operator does, and starts each again before the next.
+func (w *world) roll(m *servertest.Moment) {
+	for _, i := range m.Rand.Perm(len(w.cluster.Servers)) {
+		w.cluster.Servers[i].Stop()
+		m.Wait(m.Between(faultLeast, faultMost/4))
+		w.cluster.Servers[i].Restart()
+		m.Wait(m.Between(faultLeast, faultMost/4))
+	}
+}
+
 // failSync makes a server's disk fail. The server must stop by itself, and is started again on what was synced.
 func (w *world) failSync(m *servertest.Moment) {
 	s := w.cluster.Servers[m.Rand.IntN(len(w.cluster.Servers))]
 	s.FailSync()
 	w.wait(m)
+	if stopped(s) {
+		w.happened("stopped by a failed sync")
+	}
 	s.Restart()
+}
+
+// fillDisk leaves a server little room. When there is none it must stop by itself; with room again it is started again.
+func (w *world) fillDisk(m *servertest.Moment) {
+	s := w.cluster.Servers[m.Rand.IntN(len(w.cluster.Servers))]
+	free := s.FillDisk(int64(m.Rand.IntN(1 << (4 + m.Rand.IntN(10)))))
+	w.wait(m)
+	if free(); stopped(s) {
+		w.happened("stopped by a full disk")
+		s.Restart()
+	}
+}
+
+// unplug lets nothing through between a client and all servers for a while, which may outlast its session.
+func (w *world) unplug(m *servertest.Moment) {
+	var cables []*testkit.Cable
+	w.record(func(r *records) { cables = r.cables })
+	c := cables[m.Rand.IntN(len(cables))]
+	c.Unplug()
+	defer c.Plug()
+	w.wait(m)
 }
 
 // jump puts a server's time of day somewhere else, for good.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/docent-io/docent/client"
 	"github.com/docent-io/docent/internal/history"
+	"github.com/docent-io/docent/internal/testkit"
 	"github.com/docent-io/docent/internal/wire"
 	"github.com/docent-io/docent/server"
 	"github.com/docent-io/docent/server/servertest"
@@ -46,7 +47,7 @@ type records struct {
 	ephemerals []history.Ephemeral
 	streams    []history.Stream
 	mortals    []history.Mortal
-	happened   map[string]int // what went wrong, how often
+	happened   map[string]int // what came of faults, and was done to the ensemble, how often
 	holds      int            // that were granted
 	fenced     int            // writes under a hold that were acknowledged
 	sessions   map[*client.Session]bool
@@ -55,6 +56,7 @@ type records struct {
 	acked      int
 	unknown    int
 	clients    []*client.Client
+	cables     []*testkit.Cable // of clients
 }
 
 func (w *world) record(f func(*records)) {
@@ -138,8 +140,12 @@ func (c *clock) jumpTo(d time.Duration) {
 
 // dial connects a client to all servers.
 func (w *world) dial() *client.Client {
-	c := w.cluster.Dial(w.t, func(cfg *client.Config) { cfg.SessionTimeout = w.plan.sessionTimeout })
-	w.record(func(r *records) { r.clients = append(r.clients, c) })
+	cable := new(testkit.Cable)
+	c := w.cluster.Dial(w.t, func(cfg *client.Config) {
+		cfg.SessionTimeout = w.plan.sessionTimeout
+		cfg.DialContext = cable.Dialer(cfg.DialContext)
+	})
+	w.record(func(r *records) { r.clients, r.cables = append(r.clients, c), append(r.cables, cable) })
 	return c
 }
 
@@ -192,7 +198,7 @@ func (w *world) acknowledged(s *client.Session, zxid, call int64, changes ...his
 	w.record(func(r *records) { r.writes = append(r.writes, x) })
 }
 
-// happened counts something that went wrong, or was done to the ensemble.
+// happened counts something that came of a fault, or was done to the ensemble.
 func (w *world) happened(what string) { w.record(func(r *records) { r.happened[what]++ }) }
 
 // granted counts a hold.
