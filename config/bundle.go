@@ -49,8 +49,10 @@ func publish(ctx context.Context, c *client.Client, base string, files map[strin
 	if err != nil {
 		return Version{}, err
 	}
-	_, err = s.Create(ctx, base, nil, client.Parents())
-	if err = harmless(err); err != nil {
+	for made := false; !made; made = !errors.Is(err, client.ErrMaybeApplied) || ctx.Err() != nil {
+		_, err = s.Create(ctx, base, nil, client.Parents())
+	}
+	if err != nil && !errors.Is(err, client.ErrNodeExists) {
 		return Version{}, err
 	}
 	dir, err := s.Create(ctx, zpath.Join(base, bundleKind), nil, client.Sequential())
