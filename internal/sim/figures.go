@@ -25,7 +25,7 @@ type result struct {
 }
 
 // The figures of a schedule, in the order of its line.
-var figureNames = []string{"acked", "unknown", "creates", "writes", "multis", "txns", "leaps", "conns", "events", "streamed", "holds", "fenced"}
+var figureNames = []string{"acked", "unknown", "creates", "writes", "multis", "txns", "leaps", "conns", "events", "streamed", "holds", "fenced", "compared"}
 
 // fewest is how many requests must have been answered for a schedule to count.
 const fewest = 100
@@ -39,7 +39,7 @@ func (r *result) take(w *world) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	f := map[string]int{
-		"acked": w.r.acked, "unknown": w.r.unknown, "writes": len(w.r.writes), "conns": len(w.r.conns), "holds": w.r.holds, "fenced": w.r.fenced,
+		"acked": w.r.acked, "unknown": w.r.unknown, "writes": len(w.r.writes), "conns": len(w.r.conns), "holds": w.r.holds, "fenced": w.r.fenced, "compared": w.r.compared,
 		"txns": int(w.log.Last()), "leaps": w.log.Leaps(),
 	}
 	for _, x := range w.r.writes {

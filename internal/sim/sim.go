@@ -146,6 +146,7 @@ func (w *world) finish(c *client.Client) {
 	w.wrong(history.Sequences(numbered, there))
 	w.checkMortals(c)
 	w.wrong(w.converged())
+	w.compared()
 	w.endSessions()
 	w.wrong(w.converged())
 }

@@ -1,10 +1,10 @@
 package sim
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -49,6 +49,7 @@ type records struct {
 	mortals    []history.Mortal
 	happened   map[string]int // what came of faults, and was done to the ensemble, how often
 	holds      int            // that were granted
+	compared   int            // servers whose tree was found equal while clients were at work
 	fenced     int            // writes under a hold that were acknowledged
 	sessions   map[*client.Session]bool
 	reliable   map[*client.Session]int64 // until when a session could be relied on
@@ -227,6 +228,13 @@ func (w *world) pause(d time.Duration) bool {
 
 // digest asks a server for the digest of its tree: "zxid: digest".
 func (w *world) digest(s *servertest.Server) (string, error) {
+	text, err := w.word(s, "hash")
+	line, _, _ := strings.Cut(text, "\n")
+	return strings.TrimSpace(line), err
+}
+
+// word sends a four-letter word.
+func (w *world) word(s *servertest.Server, word string) (string, error) {
 	nc, err := s.DialContext(w.ctx, "tcp", s.Addr())
 	if err != nil {
 		return "", err
@@ -235,11 +243,31 @@ func (w *world) digest(s *servertest.Server) (string, error) {
 	if err := deadline(nc); err != nil {
 		return "", err
 	}
-	if _, err := nc.Write([]byte("hash")); err != nil {
+	if _, err := nc.Write([]byte(word)); err != nil {
 		return "", err
 	}
-	line, err := bufio.NewReader(nc).ReadString('\n')
-	return strings.TrimSpace(line), err
+	text, err := io.ReadAll(nc)
+	return string(text), err
+}
+
+// compared asks each server what it has found when it compared its tree with those of the others: no mismatch.
+func (w *world) compared() {
+	for _, s := range w.cluster.Servers {
+		text, err := w.word(s, "mntr")
+		if err != nil {
+			w.t.Errorf("ask server %d: %v", s.ID(), err)
+			continue
+		}
+		for line := range strings.Lines(text) {
+			name, value, _ := strings.Cut(strings.TrimSpace(line), "\t")
+			switch {
+			case strings.HasSuffix(name, "digest_mismatches_count") && value != "0":
+				w.t.Errorf("server %d has found %s trees that differ", s.ID(), value)
+			case strings.HasSuffix(name, "digest_compared_index") && value != "0":
+				w.record(func(r *records) { r.compared++ })
+			}
+		}
+	}
 }
 
 func deadline(nc net.Conn) error { return nc.SetDeadline(time.Now().Add(5 * time.Second)) }
