@@ -122,11 +122,32 @@ func openStable(d Disk, dir string, id uint64, failed *failure) (*stable, uint64
 		return nil, 0, err
 	}
 	s.failed = failed
-	incarnation, err := s.identify(dir, id)
+	err = s.rewrite()
+	var incarnation uint64
+	if err == nil {
+		incarnation, err = s.identify(dir, id)
+	}
 	if err != nil {
 		return nil, 0, errors.Join(err, s.f.Close())
 	}
 	return s, incarnation, nil
+}
+
+// rewrite writes the copy that was read again, in its place, and syncs it, before the other one is touched. After a failed
+// sync that ended the process it may be in the page cache only, and even seem clean there; then the other one is what the
+// disk has. If it is on the disk, too, the same bytes do it no harm.
+func (s *stable) rewrite() error {
+	b, err := encode(s.values, s.version)
+	if err != nil {
+		return err
+	}
+	if _, err := s.f.WriteAt(b, (1-s.next)*copySize); err != nil {
+		return fmt.Errorf("write stable store: %w", err)
+	}
+	if err := s.f.Datasync(); err != nil {
+		return fmt.Errorf("write stable store: %w", err)
+	}
+	return nil
 }
 
 // makeStable writes the values of a member's first start, under another name until they are durable.
