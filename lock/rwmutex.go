@@ -103,7 +103,8 @@ func nearestWriter(line []recipes.Place, own int) int {
 // Downgrade turns a write lock into a read lock, with nobody in between: readers that waited may come in, writers go on
 // waiting (CURATOR-276, -621). The token stays the writer's, for a new one would be above those of the writers that
 // queue already. The write lock's context ends in any case, with the cause ErrReleased; when Downgrade fails, nothing is
-// held any more. Of a read lock it returns the lock itself.
+// held any more. If the lock had been lost, the error matches the cause of its context. Of a read lock it returns the lock
+// itself.
 func (h *RWHeld) Downgrade(ctx context.Context) (*RWHeld, error) {
 	if h.mode == shared {
 		return h, nil
@@ -124,6 +125,9 @@ func (h *RWHeld) swap(ctx context.Context) (*RWHeld, error) {
 		return nil, err
 	}
 	h.hold.Retire()
+	if h.hold.Lost() { // before; its node is gone, or will be
+		return nil, context.Cause(h.hold.Context())
+	}
 	s, line := h.Session(), h.m.line(shared)
 	number := h.hold.Path()[strings.LastIndex(h.hold.Path(), h.m.line(exclusive).Kind)+len(h.m.line(exclusive).Kind):]
 	path := zpath.Join(h.m.path, "_c_"+uuid.NewString()+"-"+line.Kind+number)
@@ -143,6 +147,9 @@ func (h *RWHeld) swap(ctx context.Context) (*RWHeld, error) {
 			err = nil
 			break
 		}
+	}
+	if errors.Is(err, client.ErrNoNode) {
+		err = fmt.Errorf("%w: %w", recipes.ErrGone, err)
 	}
 	if err != nil {
 		return nil, err

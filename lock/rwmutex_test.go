@@ -169,6 +169,34 @@ func TestRWMutex_DowngradeThatFailsHoldsNothing(t *testing.T) {
 	}
 }
 
+// Who has lost the lock is told so, and why: not of a node that is missing.
+func TestRWMutex_DowngradeOfALostLock(t *testing.T) {
+	srv := servertest.New(t)
+	c, other := srv.Dial(t), srv.Dial(t)
+	held, err := lock.NewRW(c, "/rw/x", lock.LoseOnSuspend()).Lock(within(t, soon))
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv.Cut()
+	mustEnd(t, held.Context(), client.ErrSuspended)
+	waitForChildren(t, other, "/rw/x", 0)
+	if read, err := held.Downgrade(within(t, soon)); read != nil || !errors.Is(err, client.ErrSuspended) {
+		t.Errorf("Downgrade of a lock lost by suspension = %v, %v", read, err)
+	}
+
+	held = mustWLock(t, c, "/rw/x")
+	names, _, err := other.Children(within(t, soon), "/rw/x")
+	if err != nil || len(names) != 1 {
+		t.Fatalf("%v, %v", names, err)
+	}
+	if err := other.Delete(within(t, soon), "/rw/x/"+names[0], -1); err != nil {
+		t.Fatal(err)
+	}
+	if read, err := held.Downgrade(within(t, soon)); read != nil || !errors.Is(err, lock.ErrLockLost) {
+		t.Errorf("Downgrade of a lock whose node was deleted = %v, %v", read, err)
+	}
+}
+
 func TestRWMutex_UpgradeIsRefused(t *testing.T) {
 	srv := servertest.New(t)
 	c := srv.Dial(t)
