@@ -11,10 +11,15 @@ import (
 // errStartAgain: raft has to be started to know its own log again.
 var errStartAgain = errors.New("a snapshot has replaced a log that had come to differ: start again")
 
-// A sieve passes on to raft what other members ask of it, and keeps back snapshots that bring nothing new. A leader sends one
-// when the answers of a follower were lost and it has compacted its log meanwhile. raft v1.8.0 would install it all the same:
-// it deletes the whole of a log that takes no gaps, although entries behind the snapshot may have been acknowledged, puts the
-// state machine and the members back, and goes on believing in the deleted entries, until it misses one and panics.
+// A sieve passes on to raft what other members ask of it, and helps where a follower has more than its leader knows of, as
+// when its answers were lost.
+//
+// It keeps back snapshots that bring nothing new. raft v1.8.0 would install them all the same: it deletes the whole of a log
+// that takes no gaps, although entries behind the snapshot may have been acknowledged, puts the state machine and the members
+// back, and goes on believing in the deleted entries, until it misses one and panics.
+//
+// And it takes out of requests what lies before the log. raft refuses a request whose previous entry it has compacted, or
+// that its snapshot brought; the leader then goes back further, to a snapshot in the end, and round again without rest.
 type sieve struct {
 	log     raft.LogStore
 	applied func() uint64 // the newest entry that was applied
@@ -41,6 +46,9 @@ func (s *sieve) run(ctx context.Context) {
 func (s *sieve) pass(ctx context.Context, rpc raft.RPC) bool {
 	snap, ok := rpc.Command.(*raft.InstallSnapshotRequest)
 	if !ok {
+		if a, ok := rpc.Command.(*raft.AppendEntriesRequest); ok {
+			s.cut(a)
+		}
 		return s.hand(ctx, rpc)
 	}
 	// raft has done all that came before when it has refused this, which is of no term: then the log stands still.
@@ -65,6 +73,24 @@ func (s *sieve) pass(ctx context.Context, rpc raft.RPC) bool {
 		s.cancel(errStartAgain)
 	}
 	return true
+}
+
+// cut takes out of a request the entries before our log, and what raft would check of them: they are in our snapshot, so they
+// were committed, and every leader has the same. Nor does it let raft take for committed what lies behind the request's last
+// entry: it may be from another leader (raft v1.8.0 asks only whether it is there).
+func (s *sieve) cut(a *raft.AppendEntriesRequest) {
+	a.LeaderCommitIndex = min(a.LeaderCommitIndex, a.PrevLogEntry+uint64(len(a.Entries)))
+	known := s.applied()
+	if first, err := s.log.FirstIndex(); err != nil {
+		return
+	} else if first > 0 {
+		known = first - 1
+	}
+	if a.PrevLogEntry > known || a.PrevLogEntry == 0 && len(a.Entries) == 0 {
+		return
+	}
+	a.Entries = a.Entries[min(known-a.PrevLogEntry, uint64(len(a.Entries))):]
+	a.PrevLogEntry, a.PrevLogTerm = 0, 0
 }
 
 // compare tells whether all that is in a snapshot has been applied, or is in the log, as it is if its last entry is; and

@@ -80,3 +80,58 @@ func TestSieve(t *testing.T) {
 		})
 	}
 }
+
+// What lies before the log is taken out of requests, and nothing else.
+func TestSieve_Cut(t *testing.T) {
+	entries := func(from, to uint64) (all []*raft.Log) {
+		for i := from; i <= to; i++ {
+			all = append(all, &raft.Log{Index: i, Term: 2})
+		}
+		return all
+	}
+	for name, c := range map[string]struct {
+		log           []*raft.Log
+		applied       uint64
+		prev          uint64
+		entries       int
+		commit        uint64
+		wantPrev      uint64
+		first, number uint64 // of the entries that are left
+		wantCommit    uint64
+	}{
+		"the next entries":                {entries(1, 10), 10, 10, 3, 9, 10, 11, 3, 9},
+		"again what is in the log":        {entries(1, 10), 5, 2, 3, 4, 2, 3, 3, 4},
+		"a gap":                           {entries(1, 10), 10, 12, 3, 15, 12, 13, 3, 15},
+		"right behind the snapshot":       {entries(6, 10), 5, 5, 3, 5, 0, 6, 3, 5},
+		"before the log, and into it":     {entries(6, 10), 8, 3, 4, 7, 0, 6, 2, 7},
+		"before the log":                  {entries(6, 10), 8, 1, 3, 4, 0, 0, 0, 4},
+		"from the very first on":          {entries(6, 10), 8, 0, 7, 7, 0, 6, 2, 7},
+		"an empty log, behind it":         {nil, 5, 6, 3, 6, 6, 7, 3, 6},
+		"an empty log, before its end":    {nil, 5, 3, 4, 5, 0, 6, 2, 5},
+		"an empty log, at its end":        {nil, 5, 5, 2, 5, 0, 6, 2, 5},
+		"an empty log, all of it there":   {nil, 5, 1, 2, 3, 0, 0, 0, 3},
+		"the first of all":                {nil, 0, 0, 2, 0, 0, 1, 2, 0},
+		"committed behind the last entry": {entries(1, 10), 2, 3, 2, 9, 3, 4, 2, 5},
+		"committed, and no entries":       {entries(1, 10), 2, 3, 0, 9, 3, 0, 0, 3},
+		"a heartbeat":                     {entries(6, 10), 8, 0, 0, 0, 0, 0, 0, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			log := raft.NewInmemStore()
+			if err := log.StoreLogs(c.log); err != nil {
+				t.Fatal(err)
+			}
+			s := &sieve{log: log, applied: func() uint64 { return c.applied }}
+			a := &raft.AppendEntriesRequest{PrevLogEntry: c.prev, PrevLogTerm: min(c.prev, 2), LeaderCommitIndex: c.commit}
+			if c.entries > 0 {
+				a.Entries = entries(c.prev+1, c.prev+uint64(c.entries))
+			}
+			s.cut(a)
+			if a.PrevLogEntry != c.wantPrev || a.PrevLogTerm != min(c.wantPrev, 2) || a.LeaderCommitIndex != c.wantCommit {
+				t.Errorf("previous entry %d of term %d, committed %d", a.PrevLogEntry, a.PrevLogTerm, a.LeaderCommitIndex)
+			}
+			if uint64(len(a.Entries)) != c.number || c.number > 0 && a.Entries[0].Index != c.first {
+				t.Errorf("%d entries are left: %+v", len(a.Entries), a.Entries)
+			}
+		})
+	}
+}
