@@ -61,6 +61,7 @@ func TestBundle(t *testing.T) {
 // has it, the 100 over 10,000 that it is promised for. These take 48 s on two cores and look at 1.5 million bundles:
 //
 //	DOCENT_FULL=1 go test -count=1 -v -run C5_Is ./config
+//
 // The first publisher does not know whether the directory is there when its first request was lost, or its answer.
 func TestBundle_TheFirstRequestIsLost(t *testing.T) {
 	for _, fault := range []servertest.Fault{servertest.DropRequest("create", 1), servertest.DropReply("create", 1)} {
