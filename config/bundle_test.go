@@ -57,11 +57,6 @@ func TestBundle(t *testing.T) {
 	}
 }
 
-// Whoever reads while others publish sees all of one bundle: 20 readers over 300 switches, or with DOCENT_FULL=1, as CI
-// has it, the 100 over 10,000 that it is promised for. These take 48 s on two cores and look at 1.5 million bundles:
-//
-//	DOCENT_FULL=1 go test -count=1 -v -run C5_Is ./config
-//
 // The first publisher does not know whether the directory is there when its first request was lost, or its answer.
 func TestBundle_TheFirstRequestIsLost(t *testing.T) {
 	for _, fault := range []servertest.Fault{servertest.DropRequest("create", 1), servertest.DropReply("create", 1)} {
@@ -74,6 +69,10 @@ func TestBundle_TheFirstRequestIsLost(t *testing.T) {
 	}
 }
 
+// Whoever reads while others publish sees all of one bundle: 20 readers over 300 switches, or with DOCENT_FULL=1, as CI
+// has it, the 100 over 10,000 that it is promised for. These take 48 s on two cores and look at 1.5 million bundles:
+//
+//	DOCENT_FULL=1 go test -count=1 -v -run C5_Is ./config
 func TestBundle_C5_IsNeverSeenHalfSwitched(t *testing.T) {
 	testkit.CheckLeaks(t)
 	bundles, readers := 300, 20
