@@ -301,10 +301,11 @@ func (w *world) enlist(i int) error {
 	if w.ensemble.isOut(i) {
 		w.renew(i)
 	}
-	if slices.ContainsFunc(via.Members(), func(m server.Member) bool { return m.ID == w.cluster.Member(i).ID }) {
-		return w.cluster.Servers[i].Server().Ready(ctx)
+	me, members := w.cluster.Member(i), via.Members()
+	if at := slices.IndexFunc(members, func(m server.Member) bool { return m.ID == me.ID }); at >= 0 {
+		me = members[at] // half added, perhaps, and about to be taken out again: that change is waited for
 	}
-	_, err := via.AddMember(ctx, w.cluster.Member(i))
+	_, err := via.AddMember(ctx, me)
 	w.tell("add server %d by server %d: %v", i+1, via.ID(), err)
 	if errors.Is(err, server.ErrMemberExists) {
 		err = nil

@@ -190,6 +190,11 @@ func (r *Replica) carryOut(ctx context.Context, q memberRequest) error {
 		return because(ErrChanging, "%s member %d", q.Verb, q.Peer.ID)
 	}
 	defer r.changing.Unlock()
+	if q.Again { // the first attempt may have come into the log, and may yet be thrown out of it
+		if err := r.await(ctx, func() raft.Future { return r.raft.Barrier(raftTimeout) }); err != nil {
+			return err
+		}
+	}
 	r.adopt()
 	m := r.members.Load()
 	same := func(p Peer) bool { return p.ID == q.Peer.ID }
