@@ -130,7 +130,7 @@ fuzz-decoders:
 
 # At full size: every place of a crash 20 times, a torn tail at every byte of 64 KiB, every bit of every file flipped.
 storage-faults:
-	DOCENT_FULL=1 go test -count=1 -timeout 30m -v -run 'Crash|Torn|Flip|DiskFull|OneFailure|Damage|Missing' ./server/internal/storage
+	DOCENT_FULL=1 go test -count=1 -timeout 2h -v -run 'Crash|Torn|Flip|DiskFull|OneFailure|Damage|Missing' ./server/internal/storage
 
 # Mutated frames at an ensemble of three processes while healthy clients are watched; FRAMES is how many.
 FRAMES ?= 1000000
