@@ -190,8 +190,10 @@ func (r *Replica) carryOut(ctx context.Context, q memberRequest) error {
 		return because(ErrChanging, "%s member %d", q.Verb, q.Peer.ID)
 	}
 	defer r.changing.Unlock()
-	if q.Again { // the first attempt may have come into the log, and may yet be thrown out of it
-		if err := r.await(ctx, func() raft.Future { return r.raft.Barrier(raftTimeout) }); err != nil {
+	if q.Again {
+		// The first attempt may have come into the log, and may yet be thrown out of it. An entry of our own behind it settles
+		// that; not raft's barrier, which is never applied: whoever waits for the end of the log would wait for ever.
+		if err := r.await(ctx, func() raft.Future { return r.raft.Apply(appendEntryHeader(nil, r.cfg.Now().UnixMilli()), raftTimeout) }); err != nil {
 			return err
 		}
 	}
