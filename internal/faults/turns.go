@@ -131,6 +131,9 @@ func puppetMain(text string) int {
 	}
 	ctx := context.Background()
 	c, err := client.Dial(ctx, client.Config{Servers: cfg.Servers, SessionTimeout: cfg.Timeout})
+	for err != nil && excusable(err) { // cut off from all servers for as long as Dial tries
+		c, err = client.Dial(ctx, client.Config{Servers: cfg.Servers, SessionTimeout: cfg.Timeout})
+	}
 	if err != nil {
 		fmt.Println("wrong:", err)
 		return 1
