@@ -10,10 +10,10 @@ import (
 
 // What was acknowledged is there after crashes that lose what was not synced, and not if the disk only says it had synced.
 func TestFaultyDisk(t *testing.T) {
-	survives := func(o ...servertest.Option) (all bool) {
+	survives := func(paths []string, o ...servertest.Option) (all bool) {
 		synctest.Test(t, func(t *testing.T) {
 			srv := servertest.New(t, append(o, servertest.NoSockets(), servertest.FaultyDisk(4))...)
-			for _, path := range []string{"/a", "/b", "/c"} {
+			for _, path := range paths {
 				if _, err := srv.Dial(t).Create(t.Context(), path, nil); err != nil {
 					t.Fatal(err)
 				}
@@ -24,10 +24,11 @@ func TestFaultyDisk(t *testing.T) {
 		})
 		return all
 	}
-	if !survives() {
+	if !survives([]string{"/a", "/b", "/c"}) {
 		t.Error("an acknowledged node was lost")
 	}
-	if survives(servertest.LyingDisk()) {
+	// Once: of what such a disk has left, most makes the next start refuse it, as damaged.
+	if survives([]string{"/a"}, servertest.LyingDisk()) {
 		t.Error("nothing was synced, and nothing lost")
 	}
 }
