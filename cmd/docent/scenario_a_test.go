@@ -375,6 +375,11 @@ func testEnsembleAway(t *testing.T) {
 	if n := s.count("journal", "term"); n != 0 || len(s.pids(first, "simulate")) == 0 {
 		t.Fatalf("it was stopped after a moment: %q", s.lines("journal"))
 	}
+	// Until a ping was answered the first silence counts: they are a second apart.
+	select {
+	case <-time.After(1500 * time.Millisecond):
+	case <-first.ended:
+	}
 	at := time.Now()
 	pause(patience)
 	if code := first.exit(); code != 99 || s.count("journal", "term 1") != 1 {
