@@ -51,7 +51,7 @@ test:
 # then crashes on timers in bubbles of testing/synctest. Races are found all the same: it looks at order, not at luck.
 # The command's tests use no such bubbles, and wait for processes most of the time: many at once. Left out are those whose
 # load or number of processes is what they are about; what runs in those processes has its faults under the detector elsewhere.
-BESIDE_RACE = KillBudget|Survive|Exclusion|Hostile|Transfer_|RollingRestart|LargeTree|Scenario|NeverFires|PausedLeader|StaticAndQuick|Pages|Bench|Idle|DiskFull
+BESIDE_RACE = KillBudget|Survive|Exclusion|Hostile|Transfer_|RollingRestart|LargeTree|Scenario|NeverFires|PausedLeader|StaticAndQuick|Pages|Bench|Idle|DiskFull|Crowd
 race:
 	GOMAXPROCS=1 go test -race -p 2 -timeout 15m $$(go list ./... | grep -v '/cmd/docent$$')
 
