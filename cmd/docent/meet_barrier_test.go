@@ -115,17 +115,18 @@ func TestBarrier_NeverFires(t *testing.T) {
 func TestBarrier_Interrupted(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
-	p := l.begin("barrier", "enter", "--count", "2", "step")
-	l.waiting("step", 1)
+	// Of one name in these tests: they run in one process, which can have one place at a barrier.
+	p := l.begin("barrier", "enter", "--count", "2", "early")
+	l.waiting("early", 1)
 	p.signal(syscall.SIGTERM)
 	if code := p.exit(); code == 0 {
 		t.Error("it ends with 0")
 	}
-	l.waiting("step", 0)
-	p = l.begin("barrier", "enter", "--count", "2", "step")
-	l.waiting("step", 1)
+	l.waiting("early", 0)
+	p = l.begin("barrier", "enter", "--count", "2", "early")
+	l.waiting("early", 1)
 	p.kill() // and with it goes the one that waits for it
-	l.waiting("step", 0)
+	l.waiting("early", 0)
 
 	a := l.shell("a", `"$D" barrier enter --count 1 one || exit; echo in; read word; "$D" barrier leave one`)
 	l.line(a, "in")
