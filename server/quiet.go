@@ -94,7 +94,7 @@ func (c *conn) flushOrSignal() {
 // flushSome tells whether nothing is left to do. The caller holds flushing.
 func (c *conn) flushSome() bool {
 	c.mu.Lock()
-	if c.closed || c.last {
+	if c.closed || c.last || len(c.out) == 0 { // who waits for its session has nothing to write
 		c.mu.Unlock()
 		return false
 	}
@@ -103,7 +103,7 @@ func (c *conn) flushSome() bool {
 	c.mu.Unlock()
 
 	c.quiet.write = p
-	failed := len(p) > 0 && c.quiet.raw.Write(c.writable) != nil
+	failed := c.quiet.raw.Write(c.writable) != nil
 	rest := c.quiet.write
 	c.quiet.write = nil
 

@@ -13,6 +13,10 @@ import (
 	"github.com/docent-io/docent/server/internal/watch"
 )
 
+// fewWoken is to how many connections the goroutine that applies an entry writes itself, if that does not make it wait. A lone
+// request is answered without another goroutine being woken; of many, each connection has its own do it.
+const fewWoken = 4
+
 // state is what the log is applied to, with those who wait for it: the replica's Machine.
 type state struct {
 	srv     *Server
@@ -53,8 +57,13 @@ func (st *state) Apply(now int64, batches []replica.Batch) {
 		}
 	}
 	st.mu.Unlock()
+	few := len(st.woken) <= fewWoken
 	for i, c := range st.woken {
-		c.signal()
+		if few {
+			c.flushOrSignal()
+		} else {
+			c.signal()
+		}
 		st.woken[i] = nil
 	}
 	st.woken = st.woken[:0]

@@ -23,6 +23,7 @@ type fsm struct {
 	closing context.Context
 	onFail  func(error)
 	onApply func(index, term uint64) // after the newest of a group of entries
+	onDisk  func(index uint64) error // waits until all entries up to one are
 	config  chan struct{}            // the members have changed
 
 	origins map[uint64]progress // replicated; by origin
@@ -47,7 +48,7 @@ type waiter struct {
 
 func newFSM(closing context.Context, m Machine, out *outbox) *fsm {
 	return &fsm{closing: closing, machine: m, out: out, origins: make(map[uint64]progress),
-		config: make(chan struct{}, 1)}
+		config: make(chan struct{}, 1), onDisk: func(uint64) error { return nil }}
 }
 
 // Apply is there for raft.FSM; raft uses ApplyBatch.
@@ -55,6 +56,9 @@ func (f *fsm) Apply(l *raft.Log) any { return f.ApplyBatch([]*raft.Log{l})[0] }
 
 // ApplyBatch applies committed entries.
 func (f *fsm) ApplyBatch(logs []*raft.Log) []any {
+	if f.broken == nil {
+		f.broken = f.onDisk(logs[len(logs)-1].Index)
+	}
 	for _, l := range logs {
 		if l.Type == raft.LogConfiguration {
 			signal(f.config)

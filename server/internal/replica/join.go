@@ -24,7 +24,7 @@ var errJoinFull = errors.New("too many batches wait at the leader")
 // small entries in flight together only make each other wait. There are no timers.
 type joiner struct {
 	raft    *raft.Raft
-	wake    chan struct{}
+	turn    chan struct{} // a token: whoever holds it may submit entries
 	futures chan raft.ApplyFuture
 	onDrop  func() // batches were dropped: all origins must send again
 	now     func() time.Time
@@ -36,22 +36,34 @@ type joiner struct {
 }
 
 func newJoiner(onDrop func(), now func() time.Time) *joiner {
-	return &joiner{wake: make(chan struct{}, 1), futures: make(chan raft.ApplyFuture, maxInFlight), onDrop: onDrop, now: now}
+	return &joiner{turn: make(chan struct{}, 1), futures: make(chan raft.ApplyFuture, maxInFlight), onDrop: onDrop, now: now}
 }
 
-// put queues a batch. It keeps the slice.
+// put queues a batch, and submits what is ready: a goroutine of its own for that would be one more to be woken for each write.
+// It keeps the slice.
 func (j *joiner) put(frame []byte) error {
 	j.mu.Lock()
-	defer j.mu.Unlock()
 	if j.size+len(frame) > joinLimit {
+		j.mu.Unlock()
 		return errJoinFull
 	}
 	j.queue = append(j.queue, frame)
 	j.size += len(frame)
-	if j.ready() {
-		signal(j.wake)
+	ready := j.ready()
+	j.mu.Unlock()
+	if ready {
+		j.submit()
 	}
 	return nil
+}
+
+// submit hands raft the entries that are ready, in their order.
+func (j *joiner) submit() {
+	j.turn <- struct{}{}
+	defer func() { <-j.turn }()
+	for entry := j.take(); entry != nil; entry = j.take() {
+		j.futures <- j.raft.Apply(entry, 0) // there is room: no more are in flight
+	}
 }
 
 // ready needs mu.
@@ -89,37 +101,28 @@ func (j *joiner) drop() {
 	j.queue, j.size = nil, 0
 }
 
-// run submits entries to raft, from one goroutine so that they keep their order.
-func (j *joiner) run(ctx context.Context) {
-	defer close(j.futures)
+// reap waits for the entries in flight, and submits what gathered meanwhile, until ctx ends.
+func (j *joiner) reap(ctx context.Context) {
 	for {
-		if entry := j.take(); entry != nil {
-			j.futures <- j.raft.Apply(entry, 0)
-			continue
-		}
+		var err error
 		select {
-		case <-j.wake:
+		case f := <-j.futures:
+			err = f.Error()
 		case <-ctx.Done():
 			return
 		}
-	}
-}
-
-// reap waits for the entries in flight.
-func (j *joiner) reap() {
-	for f := range j.futures {
-		err := f.Error()
 		j.mu.Lock()
 		j.inFlight--
 		if err != nil {
 			j.queue, j.size = nil, 0
 		}
-		if j.ready() {
-			signal(j.wake)
-		}
+		ready := j.ready()
 		j.mu.Unlock()
 		if err != nil {
 			j.onDrop()
+		}
+		if ready {
+			j.submit()
 		}
 	}
 }

@@ -123,6 +123,12 @@ func (r *Replica) established() *view {
 	return v
 }
 
+// leadsOthers tells whether this member leads an ensemble in which others vote.
+func (r *Replica) leadsOthers() bool {
+	m := r.members.Load() // nil until raft has started
+	return m != nil && len(m.voters) > 1 && r.raft.State() == raft.Leader
+}
+
 // announce closes the channel that Changed gave out.
 func (r *Replica) announce() {
 	r.mu.Lock()

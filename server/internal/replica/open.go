@@ -34,6 +34,7 @@ type Replica struct {
 	log       *slog.Logger
 	raft      *raft.Raft
 	transport raft.Transport
+	ahead     *ahead
 	port      *port // nil for a single server without one
 	out       *outbox
 	joiner    *joiner
@@ -90,7 +91,10 @@ func Open(cfg Config) (*Replica, error) {
 		lost: make(chan uint64, maxMembers), linkUp: make(chan struct{}, 1), snap: make(chan struct{}, 1), changed: make(chan struct{}), done: make(chan struct{}),
 	}
 	r.closing, r.cancel = context.WithCancelCause(context.Background())
+	r.ahead = newAhead(cfg.Store.Log())
+	r.ahead.leads, r.ahead.stored, r.ahead.onFail = r.leadsOthers, r.nudgeEarly, func(err error) { r.cancel(err) }
 	r.fsm = newFSM(r.closing, cfg.Machine, r.out)
+	r.fsm.onDisk = r.ahead.wait
 	r.fsm.onFail = func(err error) { r.cancel(err) }
 	r.fsm.onApply = r.applied
 	r.joiner = newJoiner(r.dropped, cfg.Now)
@@ -256,7 +260,7 @@ func (r *Replica) startRaft() error {
 	lines := raftLines{r.log}
 	conf.LogOutput, conf.LogLevel = lines, lines.level()
 
-	cache, err := raft.NewLogCache(512, r.cfg.Store.Log())
+	cache, err := raft.NewLogCache(512, r.ahead)
 	if err != nil {
 		return err
 	}
@@ -304,7 +308,7 @@ func (r *Replica) makeTransport(lines raftLines) {
 		serveRaft(ctx, c, from)
 	}
 	n := network{raft.NewNetworkTransport(s, 4, raftTimeout, lines), make(chan raft.RPC), r.early, r.stored}
-	sieve := &sieve{log: r.cfg.Store.Log(), applied: r.fsm.index.Load, in: n.NetworkTransport.Consumer(), out: n.sieved, cancel: r.cancel}
+	sieve := &sieve{log: r.ahead, applied: r.fsm.index.Load, in: n.NetworkTransport.Consumer(), out: n.sieved, cancel: r.cancel}
 	r.loops.Go(func() { sieve.run(r.closing) })
 	r.transport = n
 }
@@ -365,8 +369,8 @@ func (r *Replica) start() {
 	ctx := r.closing
 	r.loops.Go(func() { r.watch(ctx, bell) })
 	r.loops.Go(func() { r.send(ctx) })
-	r.loops.Go(func() { r.joiner.run(ctx) })
-	r.loops.Go(r.joiner.reap)
+	r.loops.Go(func() { r.ahead.run(ctx) })
+	r.loops.Go(func() { r.joiner.reap(ctx) })
 	r.loops.Go(func() { r.confirmLoop(ctx) })
 	r.loops.Go(func() { r.hurryLoop(ctx) })
 	r.loops.Go(func() { r.snapLoop(ctx) })

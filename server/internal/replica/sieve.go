@@ -21,7 +21,7 @@ var errStartAgain = errors.New("a snapshot has replaced a log that had come to d
 // And it takes out of requests what lies before the log. raft refuses a request whose previous entry it has compacted, or
 // that its snapshot brought; the leader then goes back further, to a snapshot in the end, and round again without rest.
 type sieve struct {
-	log     raft.LogStore
+	log     *ahead
 	applied func() uint64 // the newest entry that was applied
 	in      <-chan raft.RPC
 	out     chan raft.RPC
@@ -44,6 +44,10 @@ func (s *sieve) run(ctx context.Context) {
 
 // pass deals with one request, and tells whether raft goes on.
 func (s *sieve) pass(ctx context.Context, rpc raft.RPC) bool {
+	if err := s.log.write(); err != nil { // whoever led and has to follow may have entries ahead
+		rpc.Respond(nil, err)
+		return true
+	}
 	snap, ok := rpc.Command.(*raft.InstallSnapshotRequest)
 	if !ok {
 		if a, ok := rpc.Command.(*raft.AppendEntriesRequest); ok {

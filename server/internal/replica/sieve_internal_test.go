@@ -42,7 +42,7 @@ func TestSieve(t *testing.T) {
 			}
 			ctx, cancel := context.WithCancelCause(t.Context())
 			defer cancel(nil)
-			s := &sieve{log: log, applied: func() uint64 { return c.applied }, in: make(chan raft.RPC), out: make(chan raft.RPC), cancel: cancel}
+			s := &sieve{log: newAhead(stored{log}), applied: func() uint64 { return c.applied }, in: make(chan raft.RPC), out: make(chan raft.RPC), cancel: cancel}
 			reached := make(chan bool, 1)
 			go func() { // as raft does
 				for {
@@ -120,7 +120,7 @@ func TestSieve_Cut(t *testing.T) {
 			if err := log.StoreLogs(c.log); err != nil {
 				t.Fatal(err)
 			}
-			s := &sieve{log: log, applied: func() uint64 { return c.applied }}
+			s := &sieve{log: newAhead(stored{log}), applied: func() uint64 { return c.applied }}
 			a := &raft.AppendEntriesRequest{PrevLogEntry: c.prev, PrevLogTerm: min(c.prev, 2), LeaderCommitIndex: c.commit}
 			if c.entries > 0 {
 				a.Entries = entries(c.prev+1, c.prev+uint64(c.entries))
@@ -135,3 +135,10 @@ func TestSieve_Cut(t *testing.T) {
 		})
 	}
 }
+
+// stored makes a log of raft's one of a store.
+type stored struct{ *raft.InmemStore }
+
+func (stored) Size() int64         { return 0 }
+func (stored) Newest(int64) uint64 { return 0 }
+func (stored) IsMonotonic() bool   { return true }
