@@ -195,7 +195,7 @@ func (c *campaign) warm(e *ensemble) error {
 func (c *campaign) both(n int) (map[string]*ensemble, func(), error) {
 	all := make(map[string]*ensemble)
 	closeAll := func() {
-		for _, e := range all {
+		for _, e := range all { // the caller may have added to them
 			e.close()
 		}
 	}

@@ -5,11 +5,14 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/docent-io/docent/cmd/docent/internal/bench"
 )
 
 // invented is a campaign with a sample of every row and figure, in a folder of the test.
@@ -30,6 +33,9 @@ func invented(t *testing.T) *campaign {
 		x := float64(9 - 8*i)
 		for _, r := range loadRows() {
 			save(r.name, system, 1000*x, nil)
+			if r.bounded {
+				save(r.name, bare, 12_000, nil)
+			}
 		}
 		for _, f := range faults() {
 			save(f.name, system, 10/x, nil)
@@ -110,6 +116,7 @@ func TestReport(t *testing.T) {
 		"p90 1.13 ms",
 		"| 0 in 600 s | – | – | none | met |",
 		"404 [400–408], Curator",
+		"| synchronous reads, 64 | 12,100 [12,000–12,200] | 9,090 | 75 % | 12× | ≥ 3× |",
 	} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("the page does not say %q:\n%s", want, text)
@@ -117,6 +124,35 @@ func TestReport(t *testing.T) {
 	}
 	if !strings.Contains(string(text), "docent is behind") || !strings.Contains(string(text), "CPU of all servers per pipelined write (9×)") {
 		t.Errorf("the page does not say where docent is behind:\n%s", text)
+	}
+}
+
+// A bare server answers what docent bench asks, which checks every reply.
+func TestBare(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := newBareServer(t.TempDir(), 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error)
+	go func() { ended <- s.run(ln) }()
+	for _, mix := range []string{"get=50,set=50", "get=100"} {
+		m, err := bench.ParseMix(mix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := bench.Run(t.Context(), bench.Config{Addrs: []string{ln.Addr().String()}, Conns: 3, InFlight: 5, Mix: m,
+			Nodes: 30, Size: 1024, Duration: 50 * time.Millisecond, Session: 10 * time.Second})
+		if err != nil || res.Ops == 0 {
+			t.Fatalf("%+v, %v", res, err)
+		}
+	}
+	ln.Close()
+	if err := <-ended; !errors.Is(err, net.ErrClosed) {
+		t.Error(err)
 	}
 }
 

@@ -177,7 +177,7 @@ func (c *campaign) locks(cases []lockCase) error {
 				p := programs[(i+round)%len(programs)]
 				path := fmt.Sprintf("/locks-%s-%s-%d", p.name, l.row, round)
 				if err := c.once(l.row, p.name, round, func() (sample, error) {
-					rate, err := p.rate(all[p.system].addrs(), path, l, c.lasting(4*time.Second))
+					rate, err := p.rate(all[p.system].addrs(), path, l, c.lasting(3*time.Second))
 					return sample{Value: rate}, err
 				}); err != nil {
 					return err

@@ -42,9 +42,13 @@ func run(ctx context.Context) error {
 		table  = flag.Bool("table", false, "the rows of the table, not the figures")
 		inside = flag.Bool("behind-switch", false, "run in a network namespace of its own: used by itself")
 		binary = flag.String("docent", "", "`file` of the docent to measure (default: built from this repository)")
+		bareIn = flag.String("bare", "", "be a bare server, with its log in this `folder`: used by itself")
 		page   = flag.Bool("page", false, "measure nothing, only draw and write the page")
 	)
 	flag.Parse()
+	if *bareIn != "" {
+		return serveBare(*bareIn)
+	}
 	c := &campaign{ctx: ctx, rounds: *rounds, scale: 1, began: time.Now()}
 	if err := c.prepare(*try, *binary); err != nil {
 		return err

@@ -2,6 +2,11 @@
 
 package main
 
-import "syscall"
+import (
+	"os"
+	"syscall"
+)
 
 func dieWithUs() *syscall.SysProcAttr { return nil }
+
+func datasync(f *os.File) error { return f.Sync() }

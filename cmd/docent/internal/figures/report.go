@@ -162,6 +162,7 @@ func (c *campaign) report() error {
 	for _, l := range lines {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", l.what, l.docent, l.other, l.ratio, l.target, l.verdict)
 	}
+	c.bounds(&b)
 	reading(&b, lines)
 	c.pictures(&b)
 	return os.WriteFile(filepath.Join(c.docs, "performance.md"), []byte(b.String()), 0o666)
@@ -184,8 +185,27 @@ func (c *campaign) conditions(b *strings.Builder) {
 		runtime.NumCPU(), cpuModel(), memory(), kernel(), runtime.Version(), strings.Trim(firstLine("java", "-version"), "\n"), first)
 	b.WriteString("- **docent**: `docent serve --data DIR --listen ADDR --id N --peers …`, nothing else: each write is on disk (fdatasync) on a majority before it is acknowledged.\n")
 	fmt.Fprintf(b, "- **ZooKeeper**: %s of Debian, `forceSync` on (its default: each write is on disk on a majority), `tickTime=2000`, `-Xmx1000m` as its start script has it, `-Xmx500m` in ensembles of 5 and 7; 18 s of load before it is measured.\n", zookeeperVersion())
-	b.WriteString("- **Load**: `docent bench --load CONNECTIONSxREQUESTS --mix PERCENT`, connections spread over all servers, 1,000 nodes, 4 s after a warm-up of 1 s. Synchronous means one request under way on each connection; a single one goes to another member in each round.\n")
+	b.WriteString("- **Load**: `docent bench --load CONNECTIONSxREQUESTS --mix PERCENT`, connections spread over all servers, 1,000 nodes, 3 s after a warm-up of 1 s. Synchronous means one request under way on each connection; a single one goes to another member in each round.\n")
 	b.WriteString("- **Again**: `make figures` measures what is missing in `bin/figures/results.jsonl`, draws, and writes this page; `make bench-table ROWS=writes,reads` measures single rows; remove the file to begin anew.\n\n")
+}
+
+// bounds tells how far a server could get at all.
+func (c *campaign) bounds(b *strings.Builder) {
+	text := ""
+	for _, r := range loadRows() {
+		most, _, _, ok := c.median(r.name, bare)
+		ours, _, _, ok2 := c.median(r.name, docent)
+		theirs, _, _, ok3 := c.median(r.name, zookeeper)
+		if r.bounded && ok && ok2 && ok3 {
+			text += fmt.Sprintf("| %s | %s | %s | %.0f %% | %.3g× | %s |\n", r.what, c.cell(r.name, bare, ""), number(ours), 100*ours/most, most/theirs, r.target.text)
+		}
+	}
+	if text == "" {
+		return
+	}
+	b.WriteString("\n## What the machine allows\n\nThe same load at a bare server: one process that takes requests apart and answers them from a map under a lock; no sessions, tree, " +
+		"watches, log or other members. Before it answers a write it syncs the value (fdatasync, over zeros). It was measured in turns with the others.\n\n" +
+		"| measure | bare server | docent | docent reaches | the bare server to ZooKeeper | target |\n|---|---:|---:|---:|---:|---:|\n" + text)
 }
 
 // reading says in words what the table shows, what is behind included.

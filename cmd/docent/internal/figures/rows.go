@@ -15,6 +15,7 @@ type row struct {
 	name, what, unit string
 	target           target
 	servers          int                                                        // rows with as many are measured on the same ensembles
+	bounded          bool                                                       // by what a bare server reaches, which is measured, too
 	args             func(*campaign, *ensemble, int) (args []string, err error) // of docent bench, in a round
 	value            func(*bench.Result) float64                                // nil: requests per second
 }
@@ -53,6 +54,7 @@ func loadRows() []row {
 		if n == "1" {
 			writes.args, reads.args = anyMember("--load", "1x1", "--mix", "0"), anyMember("--load", "1x1", "--mix", "100")
 		}
+		reads.bounded = true
 		list = append(list, writes, reads)
 	}
 	list = append(list,
@@ -65,7 +67,7 @@ func loadRows() []row {
 		row{name: "memory", what: "resident memory per server after the runs", unit: "MiB", servers: 3, target: target{ratio: 2.0 / 3, less: true, text: "≤ 2/3"},
 			value: residentMemory, args: flags("--load", "9x100", "--mix", "50")},
 		row{name: "standalone-writes", what: "standalone: writes, 9 × 100", servers: 1, target: atLeast(4), args: flags("--load", "9x100", "--mix", "0")},
-		row{name: "standalone-sync", what: "standalone: synchronous writes, 1", servers: 1, target: atLeast(2), args: flags("--load", "1x1", "--mix", "0")},
+		row{name: "standalone-sync", what: "standalone: synchronous writes, 1", servers: 1, target: atLeast(2), bounded: true, args: flags("--load", "1x1", "--mix", "0")},
 	)
 	return list
 }
@@ -86,9 +88,18 @@ func halfOfZookeeper(c *campaign, _ *ensemble, _ int) ([]string, error) {
 	return []string{"--load", "9x1000", "--mix", "0", "--rate", strconv.Itoa(int(peak / 2))}, nil
 }
 
+// systems are those of a row in a round.
+func (r *row) systems(round int) []string {
+	list := systems(round)
+	if r.bounded {
+		list = append(list, bare)
+	}
+	return list
+}
+
 // loads measures the rows of a group, all systems in turns.
 func (c *campaign) loads(rows []row, servers int) error {
-	todo := slices.DeleteFunc(slices.Clone(rows), func(r row) bool { return c.complete(r.name, c.rounds, docent, zookeeper) })
+	todo := slices.DeleteFunc(slices.Clone(rows), func(r row) bool { return c.complete(r.name, c.rounds, r.systems(0)...) })
 	if len(todo) == 0 {
 		return nil
 	}
@@ -97,9 +108,14 @@ func (c *campaign) loads(rows []row, servers int) error {
 		return err
 	}
 	defer closeAll()
+	if slices.ContainsFunc(todo, func(r row) bool { return r.bounded }) {
+		if all[bare], err = c.newBare(); err != nil {
+			return err
+		}
+	}
 	for round := range c.rounds {
 		for _, r := range todo {
-			for _, system := range systems(round) {
+			for _, system := range r.systems(round) {
 				if err := c.once(r.name, system, round, func() (sample, error) { return c.byBench(r, all[system], round) }); err != nil {
 					return err
 				}
@@ -114,7 +130,7 @@ func (c *campaign) byBench(r row, e *ensemble, round int) (sample, error) {
 	if err != nil {
 		return sample{}, err
 	}
-	res, args, err := c.bench(e, 4*time.Second, time.Second, args...)
+	res, args, err := c.bench(e, 3*time.Second, time.Second, args...)
 	if err != nil {
 		return sample{}, err
 	}
