@@ -3,6 +3,7 @@ package replica
 import (
 	"context"
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 
@@ -57,7 +58,7 @@ func (a *ahead) run(ctx context.Context) {
 	for {
 		select {
 		case <-a.wake:
-			if a.write() != nil {
+			if a.write(everything) != nil {
 				return
 			}
 		case <-ctx.Done():
@@ -66,19 +67,23 @@ func (a *ahead) run(ctx context.Context) {
 	}
 }
 
-// write writes all that is ahead. An error ends the replica: raft goes on as if the entries were stored.
-func (a *ahead) write() error {
-	if a.first.Load() == 0 {
+// everything is an index behind all entries.
+const everything = math.MaxUint64
+
+// write returns when all up to an entry is on disk. Unless that is done by whoever is at it, it writes all that is ahead. An
+// error ends the replica: raft goes on as if the entries were stored.
+func (a *ahead) write(upTo uint64) error {
+	if a.holds(upTo) {
 		return nil
 	}
 	a.tail <- struct{}{}
 	defer func() { <-a.tail }()
+	if a.holds(upTo) {
+		return nil
+	}
 	a.mu.Lock()
 	list := a.list
 	a.mu.Unlock()
-	if len(list) == 0 {
-		return nil
-	}
 	if err := a.Log.StoreLogs(list); err != nil {
 		a.onFail(fmt.Errorf("storage: %w", err))
 		return err
@@ -96,23 +101,13 @@ func (a *ahead) write() error {
 	return nil
 }
 
-// wait returns when all up to an entry is on disk. It writes what nobody writes yet.
-func (a *ahead) wait(index uint64) error {
-	for !a.holds(index) {
-		if err := a.write(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // StoreLog appends one entry; see StoreLogs.
 func (a *ahead) StoreLog(e *raft.Log) error { return a.StoreLogs([]*raft.Log{e}) }
 
 // StoreLogs appends entries. A leader's commands may be written only later.
 func (a *ahead) StoreLogs(entries []*raft.Log) error {
 	if !a.leads() || !commands(entries) {
-		if err := a.write(); err != nil {
+		if err := a.write(everything); err != nil {
 			return err
 		}
 		return a.Log.StoreLogs(entries)
@@ -136,7 +131,7 @@ func commands(entries []*raft.Log) bool {
 
 // DeleteRange deletes entries at the start or the end of the log.
 func (a *ahead) DeleteRange(lo, hi uint64) error {
-	if err := a.wait(hi); err != nil {
+	if err := a.write(hi); err != nil {
 		return err
 	}
 	return a.Log.DeleteRange(lo, hi)

@@ -96,10 +96,11 @@ func TestAhead(t *testing.T) {
 	if a.holds(1) || a.limit(9) != 0 {
 		t.Fatal("entries count as stored before they are")
 	}
-	first := start(func() error { return a.wait(1) })
+	first := start(func() error { return a.write(1) })
 	if got := log.next(t); !slices.Equal(got, []uint64{1, 2}) {
 		t.Fatalf("%d are written", got)
 	}
+	second := start(func() error { return a.write(2) }) // asks for no more than is being written
 	for i := uint64(3); i <= 5; i++ {
 		if err := a.StoreLog(entriesOf(raft.LogCommand, i, i)[0]); err != nil {
 			t.Fatal(err)
@@ -107,10 +108,11 @@ func TestAhead(t *testing.T) {
 	}
 	log.let <- nil
 	finishes(t, "the first write", first)
+	finishes(t, "waiting for it", second)
 	if !a.holds(2) || a.holds(3) || a.limit(9) != 2 || <-told != 2 {
 		t.Fatalf("up to %d are stored, want 2", a.limit(9))
 	}
-	last := start(func() error { return a.wait(5) })
+	last := start(func() error { return a.write(5) })
 	if got := log.next(t); !slices.Equal(got, []uint64{3, 4, 5}) {
 		t.Fatalf("%d are written", got)
 	}
@@ -180,7 +182,7 @@ func TestAhead_Fails(t *testing.T) {
 	}
 	full := errors.New("no space")
 	log.let <- full
-	if err := a.wait(1); !errors.Is(err, full) || !errors.Is(failed, full) {
+	if err := a.write(1); !errors.Is(err, full) || !errors.Is(failed, full) {
 		t.Fatalf("wait says %v, and the replica is told %v", err, failed)
 	}
 	if a.holds(1) {

@@ -188,7 +188,7 @@ func (r *Replica) shutdown(clean bool) error {
 		r.loops.Wait()
 		err = errors.Join(err, r.raft.Shutdown().Error())
 		if clean {
-			err = errors.Join(err, r.ahead.write(), r.cfg.Store.Close())
+			err = errors.Join(err, r.ahead.write(everything), r.cfg.Store.Close())
 		} else {
 			err = errors.Join(err, r.cfg.Store.Kill())
 		}

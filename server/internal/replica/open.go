@@ -94,7 +94,7 @@ func Open(cfg Config) (*Replica, error) {
 	r.ahead = newAhead(cfg.Store.Log())
 	r.ahead.leads, r.ahead.stored, r.ahead.onFail = r.leadsOthers, r.nudgeEarly, func(err error) { r.cancel(err) }
 	r.fsm = newFSM(r.closing, cfg.Machine, r.out)
-	r.fsm.onDisk = r.ahead.wait
+	r.fsm.onDisk = r.ahead.write
 	r.fsm.onFail = func(err error) { r.cancel(err) }
 	r.fsm.onApply = r.applied
 	r.joiner = newJoiner(r.dropped, cfg.Now)

@@ -44,7 +44,7 @@ func (s *sieve) run(ctx context.Context) {
 
 // pass deals with one request, and tells whether raft goes on.
 func (s *sieve) pass(ctx context.Context, rpc raft.RPC) bool {
-	if err := s.log.write(); err != nil { // whoever led and has to follow may have entries ahead
+	if err := s.log.write(everything); err != nil { // whoever led and has to follow may have entries ahead
 		rpc.Respond(nil, err)
 		return true
 	}
