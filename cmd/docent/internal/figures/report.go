@@ -240,6 +240,7 @@ func reading(b *strings.Builder, lines []tableLine) {
 - A write is durable on both sides in the same sense. docent syncs a file that was filled with zeros before, ZooKeeper a
   growing one.
 - Nodes are few and small in most rows, so everything is in the caches; the figure of growth shows more of them.
+- [Where the time goes](performance-profile.md) has profiles of what is hard to move.
 `)
 }
 
