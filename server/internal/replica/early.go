@@ -36,8 +36,10 @@ func (r *Replica) early(to raft.ServerID, req *raft.AppendEntriesRequest) {
 		return
 	}
 	last := req.Entries[n-1].Index
-	if o := r.members.Load().others[memberID(to)]; o != nil {
-		o.nudger.early.Store(&position{last, req.Term}) // before the question below: whoever finds them stored then says so
+	if m := r.members.Load(); m != nil { // nil until raft has told
+		if o := m.others[memberID(to)]; o != nil {
+			o.nudger.early.Store(&position{last, req.Term}) // before the question below: whoever finds them stored then says so
+		}
 	}
 	if r.ahead.holds(last) {
 		req.LeaderCommitIndex = max(req.LeaderCommitIndex, last)

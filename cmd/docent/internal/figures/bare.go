@@ -133,6 +133,8 @@ func (s *bareServer) answer(r *wire.Reader, b []byte) []byte {
 			if s.sync(m.Data) == nil {
 				return n.stat.Append(reply.Append(b))
 			}
+			reply.Err = wire.ErrSystem
+			break
 		}
 		reply.Err = wire.ErrNoNode
 	case wire.OpMulti:

@@ -109,9 +109,11 @@ func (c *campaign) loads(rows []row, servers int) error {
 	}
 	defer closeAll()
 	if slices.ContainsFunc(todo, func(r row) bool { return r.bounded }) {
-		if all[bare], err = c.newBare(); err != nil {
+		e, err := c.newBare()
+		if err != nil {
 			return err
 		}
+		all[bare] = e
 	}
 	for round := range c.rounds {
 		for _, r := range todo {
