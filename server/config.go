@@ -60,7 +60,8 @@ type Config struct {
 	Tick time.Duration
 	// ElectionTimeout is how long a silent leader is believed in. Default 250 ms.
 	ElectionTimeout time.Duration
-	// SnapshotBytes is how much log is written between two snapshots. Default 64 MiB.
+	// SnapshotBytes is how much log is written between two snapshots, or as much as the last one has where that is more: to write
+	// a large tree again and again would cost more than the writes themselves. Default 64 MiB.
 	SnapshotBytes int64
 	// ContainerInterval is how often the leader removes containers that ran empty and nodes whose time to live is over.
 	// Default one minute.

@@ -68,7 +68,7 @@ func newServeOptions(fs *pflag.FlagSet) *serveOptions {
 	fs.DurationVar(&cfg.Tick, "tick", 0, "how late a session may be expired (default 100ms)")
 	fs.DurationVar(&cfg.ElectionTimeout, "election-timeout", 0, "how long a silent leader is believed in (default 250ms)")
 	fs.DurationVar(&cfg.ContainerInterval, "container-interval", 0, "how often empty containers are removed (default 1m)")
-	fs.Int64Var(&cfg.SnapshotBytes, "snapshot-bytes", 0, "`bytes` of log between two snapshots (default 64 MiB)")
+	fs.Int64Var(&cfg.SnapshotBytes, "snapshot-bytes", 0, "`bytes` of log between two snapshots, or as many as the last one has where that is more (default 64 MiB)")
 	fs.IntVar(&cfg.MaxFrame, "max-frame", 0, "longest request taken, in `bytes` (default 1048575)")
 	fs.IntVar(&cfg.Limits.Connections, "max-connections", 0, "connections in all, 0: by the limit of open files")
 	fs.IntVar(&cfg.Limits.InFlight, "max-in-flight", 0, "requests of a connection in work at once (default 1000)")

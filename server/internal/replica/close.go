@@ -20,9 +20,26 @@ func (r *Replica) Propose(w any, cmd []byte) error { return r.out.propose(w, cmd
 // applied is called by the machine's side after a group of entries.
 func (r *Replica) applied(index, term uint64) {
 	r.nudge(index, term)
-	if r.fsm.bytes.Load() >= r.cfg.SnapshotBytes {
+	if r.due() {
 		signal(r.snap)
 	}
+}
+
+// due tells whether the log has grown enough for a snapshot.
+func (r *Replica) due() bool {
+	grown := r.fsm.bytes.Load()
+	return grown >= r.cfg.SnapshotBytes && grown >= r.allowance()
+}
+
+// allowance is how much the log may grow between two snapshots. A snapshot writes the whole state, so it may be taken only
+// once as much was written to the log: what a write costs then does not grow with the state, and neither do log and replay
+// beyond what the snapshot itself takes.
+func (r *Replica) allowance() int64 {
+	list, err := r.cfg.Store.Snapshots().List()
+	if err != nil || len(list) == 0 {
+		return r.cfg.SnapshotBytes
+	}
+	return max(r.cfg.SnapshotBytes, list[0].Size)
 }
 
 // snapLoop takes a snapshot whenever the log has grown enough.
@@ -33,7 +50,7 @@ func (r *Replica) snapLoop(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		if r.fsm.bytes.Load() < r.cfg.SnapshotBytes {
+		if !r.due() {
 			continue
 		}
 		if err := r.Snapshot(); err != nil && ctx.Err() == nil {
@@ -51,7 +68,7 @@ func (r *Replica) Snapshot() error {
 	// entries must stay: raft cannot bring back a member whose log, with entries that never got a majority, goes on behind
 	// the snapshot it installs. A leader has at most maxInFlight and one of those; this is room for many terms of them.
 	conf := r.raft.ReloadableConfig()
-	conf.TrailingLogs = max(r.cfg.Store.Log().Newest(r.cfg.SnapshotBytes/4), minTrailing)
+	conf.TrailingLogs = max(r.cfg.Store.Log().Newest(r.allowance()/4), minTrailing)
 	if err := r.raft.ReloadConfig(conf); err != nil {
 		return err
 	}

@@ -165,6 +165,37 @@ func TestFollowerBehindGetsASnapshot(t *testing.T) {
 	c.same(map[uint64]uint64{1: 8000, 9: 20})
 }
 
+// A large state is not written as often as a small one: only after as much log as it takes itself, after a restart too.
+func TestSnapshotsAreAsFarApartAsTheyAreLarge(t *testing.T) {
+	const state = 256 << 10
+	c := newCluster(t, 1, true, func(cfg *replica.Config) { cfg.SnapshotBytes = 16 << 10 })
+	nd, next := c.leader(), uint64(1)
+	grow := func(bytes int) { // commands have 16 bytes each, and some more around them in an entry
+		for range bytes / (40 * 16) {
+			write(t, nd, 1, next, 40)
+			next += 40
+		}
+	}
+	nd.m.load(state)
+	grow(20 << 10)
+	testkit.Eventually(t, "first snapshot", func() bool { return nd.r.Stats().Snapshots == 1 })
+	grow(state / 2)
+	if n := nd.r.Stats().Snapshots; n != 1 {
+		t.Fatalf("%d snapshots of %d bytes after half as much log", n, state)
+	}
+	c.kill(nd)
+	c.start(nd, nil)
+	nd = c.leader()
+	nd.m.load(state)
+	grow(state / 4)
+	if n := nd.r.Stats().Snapshots; n != 0 {
+		t.Fatalf("%d snapshots of %d bytes after three quarters as much log and a restart", n, state)
+	}
+	grow(state / 4)
+	testkit.Eventually(t, "second snapshot", func() bool { return nd.r.Stats().Snapshots == 1 })
+	c.same(map[uint64]uint64{1: next - 1})
+}
+
 // A member that missed its own batches because they came inside a snapshot neither repeats them nor answers for them.
 func TestOwnBatchesInsideASnapshot(t *testing.T) {
 	c := newCluster(t, 3, false, func(cfg *replica.Config) { cfg.SnapshotBytes = 16 << 10 })

@@ -12,7 +12,7 @@ import (
 
 const (
 	defaultSegment = 64 << 20
-	maxSpares      = 2
+	minSpares      = 2
 	keepBuffer     = 4 << 20
 )
 
@@ -298,7 +298,8 @@ func (l *segLog) spare() (*segment, error) {
 	return &segment{f: f, path: path}, err
 }
 
-// recycle turns the oldest segments, while no entry lies in them, into spares. It needs the tail.
+// recycle turns the oldest segments, while no entry lies in them, into spares. A log is cut when it has grown by so much, and
+// will grow by as much again: as many are kept as were cut off at once, and those of a log that was larger go. It needs the tail.
 func (l *segLog) recycle() error {
 	l.mu.RLock()
 	live := l.segs[len(l.segs)-1].number
@@ -306,20 +307,34 @@ func (l *segLog) recycle() error {
 		live = l.recs[0].seg.number
 	}
 	l.mu.RUnlock()
-	for l.segs[0].number < live {
-		if err := l.retire(l.segs[0]); err != nil {
+	gone := int(live - l.segs[0].number)
+	if gone == 0 {
+		return nil
+	}
+	keep := max(gone, minSpares)
+	for range gone {
+		if err := l.retire(l.segs[0], keep); err != nil {
 			return l.failed.set(fmt.Errorf("recycle log segment: %w", err))
 		}
 		l.segs = l.segs[1:]
 	}
+	for len(l.spares) > keep {
+		if err := l.discard(l.spares[keep]); err != nil {
+			return l.failed.set(fmt.Errorf("remove spare log segment: %w", err))
+		}
+		l.spares = append(l.spares[:keep], l.spares[keep+1:]...)
+	}
 	return nil
 }
 
+// discard removes a file.
+func (l *segLog) discard(s *segment) error { return errors.Join(l.disk.Remove(s.path), s.f.Close()) }
+
 // retire takes a segment's name away. That is durable before the next one loses its own, lest a crash leave a gap between
 // two segments, and before a spare is written over.
-func (l *segLog) retire(s *segment) error {
-	if len(l.spares) == maxSpares || s.filled > l.size+maxFill {
-		if err := errors.Join(l.disk.Remove(s.path), s.f.Close()); err != nil {
+func (l *segLog) retire(s *segment, keep int) error {
+	if len(l.spares) >= keep || s.filled > l.size+maxFill {
+		if err := l.discard(s); err != nil {
 			return err
 		}
 	} else {

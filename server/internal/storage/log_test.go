@@ -294,6 +294,51 @@ func TestFailedWriteStopsTheLog(t *testing.T) {
 	}
 }
 
+// A log that is always cut when it has so many segments makes no new files; when it is cut sooner, it gives back what it had.
+func TestSparesAreAsManyAsTheLogNeeds(t *testing.T) {
+	disk := logDisk(t)
+	l := logOn(t, disk, 4<<10)
+	made, next := 0, uint64(1)
+	disk.Hook(func(op memdisk.Op) error {
+		if op.Kind == memdisk.Create && op.Done {
+			made++
+		}
+		return nil
+	})
+	cycle := func(entries uint64) {
+		t.Helper()
+		for range entries {
+			store(t, l, entry(next, 1, 300))
+			next++
+		}
+		if err := l.DeleteRange(1, next-2); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cycle(100) // ten to a segment
+	cycle(100)
+	made = 0
+	for range 5 {
+		cycle(100)
+	}
+	if made > 0 {
+		t.Errorf("%d new files", made)
+	}
+	used := disk.Used()
+	for range 5 {
+		cycle(10)
+	}
+	if _, spare := l.Segments(); spare > 2 || disk.Used() > used/2 {
+		t.Errorf("%d spares and %d bytes once the log is small again, of %d", spare, disk.Used(), used)
+	}
+	l.Crash()
+	l = logOn(t, disk, 4<<10)
+	if err := equal(contents(t, l), []*raft.Log{entry(next-1, 1, 300)}); err != nil {
+		t.Error(err)
+	}
+	l.Crash()
+}
+
 func TestMissingSegment(t *testing.T) {
 	dir := t.TempDir()
 	l := openLog(t, dir, 4<<10)

@@ -52,13 +52,7 @@ func (l *segLog) recover() error {
 			return err
 		}
 	}
-	for i, path := range spares {
-		if i >= maxSpares {
-			if err := l.disk.Remove(path); err != nil {
-				return err
-			}
-			continue
-		}
+	for _, path := range spares {
 		f, size, err := openSized(l.disk, path)
 		if err != nil {
 			return err

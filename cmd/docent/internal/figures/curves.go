@@ -223,12 +223,14 @@ func (c *campaign) growing() error {
 	return nil
 }
 
-// grown measures the row growth: docent with few and with many of everything, on fresh servers in each round.
+// grown measures the row growth: docent with few and with many of everything, on fresh servers in each round, for long enough
+// that snapshots are part of it.
 func (c *campaign) grown() error {
 	nodes, idle := "1000000", "10000,100000"
 	if c.scale < 1 {
 		nodes, idle = "20000", "100,1000"
 	}
+	load := []string{"--load", "9x100", "--mix", "50"}
 	for round := range c.rounds {
 		if c.measured("growth", docent, round) {
 			continue
@@ -239,15 +241,15 @@ func (c *campaign) grown() error {
 				return sample{}, err
 			}
 			defer e.close()
-			few, err := c.byBench(row{args: flags(append([]string{"--nodes", "1000"}, small...)...)}, e, round)
+			few, _, err := c.bench(e, 10*time.Second, time.Second, append([]string{"--nodes", "1000"}, load...)...)
 			if err != nil {
 				return sample{}, err
 			}
-			many, err := c.byBench(row{args: flags(append([]string{"--nodes", nodes, "--idle", idle, "--keep"}, small...)...)}, e, round)
+			many, args, err := c.bench(e, 10*time.Second, time.Second, append([]string{"--nodes", nodes, "--idle", idle, "--keep"}, load...)...)
 			if err != nil {
 				return sample{}, err
 			}
-			return sample{Value: 100 * many.Value / few.Value, Args: many.Args, More: map[string]float64{"small": few.Value, "large": many.Value, "rss_mib": many.More["rss_mib"]}}, nil
+			return sample{Value: 100 * many.Rate / few.Rate, Args: args, More: map[string]float64{"small": few.Rate, "large": many.Rate, "rss_mib": residentMemory(many)}}, nil
 		})
 		if err != nil {
 			return err
