@@ -185,7 +185,7 @@ func (c *campaign) conditions(b *strings.Builder) {
 		runtime.NumCPU(), cpuModel(), memory(), kernel(), runtime.Version(), strings.Trim(firstLine("java", "-version"), "\n"), first)
 	b.WriteString("- **docent**: `docent serve --data DIR --listen ADDR --id N --peers …`, nothing else: each write is on disk (fdatasync) on a majority before it is acknowledged.\n")
 	fmt.Fprintf(b, "- **ZooKeeper**: %s of Debian, `forceSync` on (its default: each write is on disk on a majority), `tickTime=2000`, `-Xmx1000m` as its start script has it, `-Xmx500m` in ensembles of 5 and 7; 18 s of load before it is measured.\n", zookeeperVersion())
-	b.WriteString("- **Load**: `docent bench --load CONNECTIONSxREQUESTS --mix PERCENT`, connections spread over all servers, 1,000 nodes, 3 s after a warm-up of 1 s. Synchronous means one request under way on each connection; a single one goes to another member in each round.\n")
+	b.WriteString("- **Load**: `docent bench --load CONNECTIONSxREQUESTS --mix PERCENT`, connections spread over all servers, 1,000 nodes, 3 s after a warm-up of 1 s (10 s for the row with a million nodes, half reads at 9 × 100). Synchronous means one request under way on each connection; a single one goes to another member in each round.\n")
 	b.WriteString("- **Again**: `make figures` measures what is missing in `bin/figures/results.jsonl`, draws, and writes this page; `make bench-table ROWS=writes,reads` measures single rows; remove the file to begin anew.\n\n")
 }
 
@@ -214,7 +214,11 @@ func reading(b *strings.Builder, lines []tableLine) {
 	pick := func(of func(tableLine) bool) (names []string) {
 		for _, l := range lines {
 			if of(l) {
-				names = append(names, l.what+" ("+l.ratio+")")
+				reached := l.ratio
+				if reached == "–" {
+					reached = l.docent
+				}
+				names = append(names, l.what+" ("+reached+")")
 			}
 		}
 		return names
@@ -239,7 +243,7 @@ func reading(b *strings.Builder, lines []tableLine) {
 - ZooKeeper's elections suffer from five virtual machines on two cores; its paper has 200 ms on machines of its own.
 - A write is durable on both sides in the same sense. docent syncs a file that was filled with zeros before, ZooKeeper a
   growing one.
-- Nodes are few and small in most rows, so everything is in the caches; the figure of growth shows more of them.
+- Nodes are few in most rows, so everything is in the caches; the row and the figure of growth show more of them.
 - [Where the time goes](performance-profile.md) has profiles of what is hard to move.
 `)
 }
