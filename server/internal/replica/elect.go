@@ -140,6 +140,26 @@ func (r *Replica) rank(dead uint64, heard map[uint64]peerStatus) int {
 	return before
 }
 
+// unfollow has raft forget a leader that it does not hear any more. One that was told to stand (see stand), and was beaten in
+// the same term, stays a candidate for an election time-out or two, and has the winner for its leader meanwhile. If that one
+// falls silent by then, as when its first deed is to remove us, raft v1.8.0 knows it as the leader for ever: a follower would
+// miss it, a candidate does not look. It then refuses every other candidate its vote, and we wait for that leader. What makes
+// raft a follower without a leader is a heartbeat that comes from nobody.
+func (r *Replica) unfollow(ctx context.Context) {
+	n, ok := r.transport.(network)
+	if _, leader := r.raft.LeaderWithID(); !ok || leader == "" || r.raft.State() != raft.Candidate ||
+		time.Since(r.raft.LastContact()) < r.cfg.ElectionTimeout {
+		return
+	}
+	rpc := raft.RPC{RespChan: make(chan raft.RPCResponse, 1), Command: &raft.AppendEntriesRequest{
+		RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax}, Term: r.raft.CurrentTerm(),
+	}}
+	select {
+	case n.sieved <- rpc:
+	case <-ctx.Done():
+	}
+}
+
 // stand has our raft stand for election if it is a follower in that term still.
 func (r *Replica) stand(term uint64) {
 	if r.raft.CurrentTerm() != term || r.raft.State() != raft.Follower {

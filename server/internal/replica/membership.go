@@ -534,6 +534,7 @@ func (r *Replica) memberLoop(ctx context.Context) {
 		select {
 		case <-r.fsm.config:
 		case now := <-tick.C:
+			r.unfollow(ctx)
 			gone.look(ctx, r, now)
 			if times++; !r.evicted() {
 				times = 0
