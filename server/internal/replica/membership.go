@@ -109,7 +109,12 @@ func (r *Replica) requestChange(ctx context.Context, q memberRequest) ([]Peer, e
 		changed := r.Changed()
 		b, err := r.ask(ctx, askMember, text)
 		if err == nil {
-			return readReply(b)
+			var members []Peer
+			if members, err = readReply(b); !q.Again || !errors.Is(err, ErrChanging) {
+				return members, err
+			}
+			// No answer to a request that was put before: nobody has looked yet at what became of it.
+			err = fmt.Errorf("%v, and whether an earlier attempt was carried out is not known: %w", err, ErrNoLeader)
 		}
 		if gone := errors.Is(err, ErrRemoved) || errors.Is(context.Cause(r.closing), ErrRemoved); gone && q.Verb == verbRemove && q.Peer.ID == r.cfg.ID {
 			return nil, nil // it was about us, so nobody tells us any more
