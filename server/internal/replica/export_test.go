@@ -4,6 +4,9 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
+	"time"
 
 	"github.com/hashicorp/raft"
 )
@@ -158,4 +161,35 @@ func (r *Replica) Retired() int { return len(r.members.Load().retired) }
 func (r *Replica) Early(to uint64, req raft.AppendEntriesRequest) uint64 {
 	r.early(serverID(to), &req)
 	return req.LeaderCommitIndex
+}
+
+// Outvoted makes the member a candidate that hears another leader of the same term, once, and no vote.
+func (r *Replica) Outvoted(leader uint64, addr string) error {
+	term := r.raft.CurrentTerm()
+	r.stand(term)
+	for end := time.Now().Add(r.cfg.ElectionTimeout); r.raft.State() != raft.Candidate || r.raft.CurrentTerm() == term; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			return errors.New("it does not stand")
+		}
+	}
+	done := make(chan raft.RPCResponse, 1)
+	r.transport.(network).sieved <- raft.RPC{RespChan: done, Command: &raft.AppendEntriesRequest{Term: term + 1, RPCHeader: raft.RPCHeader{
+		ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(serverID(leader)), Addr: []byte(addr),
+	}}}
+	if a := <-done; a.Error != nil || !a.Response.(*raft.AppendEntriesResponse).Success || r.raft.State() != raft.Candidate {
+		return fmt.Errorf("the leader is not heard: %+v, %v", a, r.raft.State())
+	}
+	return nil
+}
+
+// Changing takes the leader's time as a change of members does, until it is told to end.
+func (r *Replica) Changing() (end func()) {
+	r.changing.Lock()
+	return r.changing.Unlock
+}
+
+// RemoveAgain removes a member as one does whose first attempt has lost its leader.
+func (r *Replica) RemoveAgain(ctx context.Context, id uint64) error {
+	_, err := r.requestChange(ctx, memberRequest{Verb: verbRemove, Peer: Peer{ID: id}, Again: true})
+	return err
 }

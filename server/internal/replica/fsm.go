@@ -22,9 +22,10 @@ type fsm struct {
 	out     *outbox
 	closing context.Context
 	onFail  func(error)
-	onApply func(index, term uint64) // after the newest of a group of entries
-	onDisk  func(index uint64) error // waits until all entries up to one are
-	config  chan struct{}            // the members have changed
+	onApply func(index, term uint64)  // after the newest of a group of entries
+	onDisk  func(index uint64) error  // waits until all entries up to one are
+	config  chan struct{}             // the members have changed
+	formed  atomic.Pointer[formation] // by the newest entry applied that says so
 
 	origins map[uint64]progress // replicated; by origin
 	batches []Batch             // reused
@@ -36,6 +37,12 @@ type fsm struct {
 
 	mu      sync.Mutex // guards waiting
 	waiting []waiter
+}
+
+// formation is who belongs to the ensemble, by the entry of that index.
+type formation struct {
+	index   uint64
+	servers []raft.Server
 }
 
 // progress is the last batch of an origin that was applied.
@@ -61,6 +68,7 @@ func (f *fsm) ApplyBatch(logs []*raft.Log) []any {
 	}
 	for _, l := range logs {
 		if l.Type == raft.LogConfiguration {
+			f.formed.Store(&formation{l.Index, raft.DecodeConfiguration(l.Data).Servers})
 			signal(f.config)
 		}
 		if l.Type == raft.LogCommand && f.broken == nil {

@@ -33,6 +33,7 @@ const (
 	askSync   what = 3 // the commit index, at the leader
 	askMember what = 4 // a change of members, at the leader
 	askMark   what = 5 // what the peer's machine is like
+	askGone   what = 6 // whether the asker was removed for certain
 )
 
 type status byte
@@ -42,6 +43,7 @@ const (
 	statusNoLeader status = 1
 	statusError    status = 2 // the payload is the handler's error
 	statusRemoved  status = 3 // whoever asks is no member; the payload is 1 + the last entry applied
+	statusGone     status = 4 // it was removed, and that is committed; the payload is the birth of the store that says so
 )
 
 var errLinkDown = errors.New("no connection to the peer")
@@ -328,7 +330,8 @@ func (r *Replica) serveCalls(ctx context.Context, c net.Conn, from uint64) {
 		if err != nil {
 			break
 		}
-		if !r.isMember(from) {
+		member := r.isMember(from)
+		if !member && what(k) != askGone {
 			out.send(id, byte(statusRemoved), binary.LittleEndian.AppendUint64(nil, r.fsm.index.Load()+1))
 			continue
 		}
@@ -342,9 +345,13 @@ func (r *Replica) serveCalls(ctx context.Context, c net.Conn, from uint64) {
 			continue // the next read fails
 		}
 		wg.Go(func() {
+			defer func() { <-slots }()
+			if !member {
+				out.send(id, byte(r.vouch(ctx, from)), binary.LittleEndian.AppendUint64(nil, r.births.own))
+				return
+			}
 			st, answer := r.answer(ctx, from, what(k), payload)
 			out.send(id, byte(st), answer)
-			<-slots
 		})
 	}
 	cancel()

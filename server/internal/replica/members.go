@@ -3,6 +3,7 @@ package replica
 import (
 	"cmp"
 	"context"
+	"encoding/binary"
 	"slices"
 
 	"github.com/hashicorp/raft"
@@ -209,4 +210,58 @@ func (r *Replica) evicted() bool {
 		}
 	}
 	return 2*told > len(links)
+}
+
+// committed is the newest configuration that this member knows to be committed: it was applied, or is in its snapshot.
+func (r *Replica) committed() (servers []raft.Server, ok bool) {
+	f := r.fsm.formed.Load()
+	list, err := r.cfg.Store.Snapshots().List()
+	switch {
+	case err != nil:
+		return nil, false
+	case len(list) > 0 && (f == nil || f.index < list[0].ConfigurationIndex):
+		return list[0].Configuration.Servers, true
+	case f == nil:
+		return nil, false
+	}
+	return f.servers, true
+}
+
+// vouch finds out for one that is no member to us whether it was removed for certain: by an entry that is committed, and with
+// nothing behind it that was committed when it asked. Only a leader that a majority has confirmed can tell.
+func (r *Replica) vouch(ctx context.Context, id uint64) status {
+	ctx, cancel := context.WithTimeout(ctx, r.cfg.ElectionTimeout)
+	defer cancel()
+	if r.Sync(ctx) != nil {
+		return statusNoLeader
+	}
+	servers, ok := r.committed()
+	if !ok || slices.ContainsFunc(servers, func(s raft.Server) bool { return memberID(s.ID) == id }) {
+		return statusNoLeader
+	}
+	return statusGone
+}
+
+// expelled asks whoever says that we are no member whether that is certain. One is enough, for it has the word of a majority
+// of those that are members now, of whom we may know none: so that those who were members with us may have gone as well.
+// But it must be the one we knew, not another in its place, of another ensemble by mistake.
+func (r *Replica) expelled(ctx context.Context) bool {
+	v := r.view.Load()
+	links := make(map[uint64]*link)
+	for id, o := range r.members.Load().others {
+		if o.link.removed.Load() != 0 {
+			links[id] = o.link
+		}
+	}
+	if v.leader != 0 || len(links) == 0 || r.removed.Load() {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.cfg.ElectionTimeout)
+	defer cancel()
+	for id, a := range inquire(ctx, links, askGone, nil) {
+		if a.status == statusGone && len(a.payload) == 8 && binary.LittleEndian.Uint64(a.payload) == r.births.of(id) {
+			return r.view.Load() == v // no leader has spoken to us meanwhile
+		}
+	}
+	return false
 }

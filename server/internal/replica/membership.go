@@ -553,7 +553,10 @@ func (r *Replica) memberLoop(ctx context.Context) {
 		case now := <-tick.C:
 			r.unfollow(ctx)
 			gone.look(ctx, r, now)
-			if times++; !r.evicted() {
+			switch times++; {
+			case r.evicted():
+			case r.expelled(ctx):
+			default:
 				times = 0
 			}
 			if times == 2 && !r.leaves() {

@@ -326,3 +326,97 @@ func TestRemovedWhileDown(t *testing.T) {
 		t.Errorf("the removed member disturbed: term %d, was %d", now, term)
 	}
 }
+
+// A member that stood for election, was beaten in the same term, and removed before it was a follower again, does not wait
+// for that leader for ever.
+func TestRemovedWhileItStands(t *testing.T) {
+	c := newCluster(t, 3, false, func(cfg *replica.Config) { cfg.ElectionTimeout = time.Second })
+	lead := c.leader()
+	gone := c.other(lead)
+	testkit.Eventually(t, "it follows", func() bool { id, _ := gone.r.Leader(); return id == lead.id })
+	c.isolate(gone, true)
+	must(t, gone.r.Outvoted(lead.id, lead.addr))
+	testkit.Eventually(t, "it knows that leader", func() bool { id, _ := gone.r.Leader(); return id == lead.id })
+	_, err := lead.r.RemoveMember(withTimeout(t, 20*time.Second), gone.id)
+	must(t, err)
+	c.isolate(gone, false)
+	removed(t, gone)
+}
+
+// Who was removed learns it although most of those who were members with it have gone, too.
+func TestRemovedAndTheOthersToo(t *testing.T) {
+	c := newCluster(t, 3, true, nil)
+	lead := c.leader()
+	down := c.other(lead)
+	third := c.other(lead, down)
+	testkit.Eventually(t, "all know each other", func() bool { return down.r.Knows(lead.id) && down.r.Knows(third.id) })
+	c.kill(down)
+	for _, nd := range []*node{down, third} {
+		_, err := lead.r.RemoveMember(withTimeout(t, 20*time.Second), nd.id)
+		must(t, err)
+	}
+	removed(t, third)
+	for range 2 { // what it has learned is not written down
+		c.start(down, nil)
+		removed(t, down)
+		must(t, lead.r.Snapshot())
+		c.kill(lead)
+		c.start(lead, nil)
+		write(t, lead, 1, lead.m.state()[1]+1, 1)
+	}
+}
+
+// A removal that is not committed, of a leader that is one no more, makes nobody stop, and nobody is told that it was done.
+func TestRemovedByAMinority(t *testing.T) {
+	c := newCluster(t, 4, false, func(cfg *replica.Config) {
+		cfg.ElectionTimeout = 2 * time.Second
+		cfg.Peers = slices.Clone(cfg.Peers)
+		cfg.Peers[3].Observer = true
+	})
+	lead, observer := c.leader(), c.nodes[3]
+	write(t, observer, 1, 1, 10)
+	testkit.Eventually(t, "they know each other", func() bool { return observer.r.Knows(lead.id) })
+	for _, nd := range c.nodes[:3] {
+		if nd != lead {
+			c.isolate(nd, true)
+		}
+	}
+	for range 2 {
+		_, err := lead.r.RemoveMember(withTimeout(t, 200*time.Millisecond), observer.id)
+		if err == nil || errors.Is(err, replica.ErrUnknownMember) {
+			t.Errorf("a removal without a majority: %v", err)
+		}
+	}
+	if n := len(lead.r.Members()); n != 3 {
+		t.Errorf("the leader has %d members: the removal is not in its log", n)
+	}
+	select {
+	case <-observer.r.Done():
+		t.Fatal("it believed one that leads no more: ", observer.r.Err())
+	case <-time.After(10 * time.Second):
+	}
+	for _, nd := range c.nodes[:3] {
+		c.isolate(nd, false)
+	}
+	c.leader()
+	if _, err := c.other(lead).r.RemoveMember(withTimeout(t, 20*time.Second), 9); !errors.Is(err, replica.ErrUnknownMember) {
+		t.Errorf("removing a stranger: %v", err)
+	}
+}
+
+// That another change is under way is no answer to a request that may have been carried out before.
+func TestRemoveAgainWhileOthersChange(t *testing.T) {
+	c := newCluster(t, 3, false, nil)
+	lead := c.leader()
+	gone := c.other(lead)
+	asked := c.other(lead, gone)
+	end := lead.r.Changing()
+	_, err := asked.r.RemoveMember(withTimeout(t, 20*time.Second), gone.id)
+	wantKind(t, "the first attempt", err, replica.ErrChanging)
+	if err := asked.r.RemoveAgain(withTimeout(t, 300*time.Millisecond), gone.id); err == nil || errors.Is(err, replica.ErrChanging) {
+		t.Errorf("another one: %v", err) // what became of the first attempt is not known yet
+	}
+	time.AfterFunc(300*time.Millisecond, end)
+	must(t, asked.r.RemoveAgain(withTimeout(t, 20*time.Second), gone.id))
+	removed(t, gone)
+}
