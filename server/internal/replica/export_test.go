@@ -4,10 +4,9 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"errors"
-	"fmt"
-	"time"
+	"testing"
 
+	"github.com/docent-io/docent/internal/testkit"
 	"github.com/hashicorp/raft"
 )
 
@@ -164,23 +163,25 @@ func (r *Replica) Early(to uint64, req raft.AppendEntriesRequest) uint64 {
 }
 
 // Outvoted makes the member a candidate that hears another leader of the same term, once, and no vote.
-func (r *Replica) Outvoted(leader uint64, addr string) error {
+func (r *Replica) Outvoted(t testing.TB, leader uint64, addr string) {
+	t.Helper()
 	term := r.raft.CurrentTerm()
 	r.stand(term)
-	for end := time.Now().Add(r.cfg.ElectionTimeout); r.raft.State() != raft.Candidate || r.raft.CurrentTerm() == term; time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			return errors.New("it does not stand")
-		}
-	}
+	testkit.Eventually(t, "it stands", func() bool { return r.raft.State() == raft.Candidate && r.raft.CurrentTerm() > term })
 	done := make(chan raft.RPCResponse, 1)
 	r.transport.(network).sieved <- raft.RPC{RespChan: done, Command: &raft.AppendEntriesRequest{Term: term + 1, RPCHeader: raft.RPCHeader{
 		ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(serverID(leader)), Addr: []byte(addr),
 	}}}
 	if a := <-done; a.Error != nil || !a.Response.(*raft.AppendEntriesResponse).Success || r.raft.State() != raft.Candidate {
-		return fmt.Errorf("the leader is not heard: %+v, %v", a, r.raft.State())
+		t.Fatalf("the leader is not heard: %+v, %v", a, r.raft.State())
 	}
-	return nil
 }
+
+// Told is whether that member has said that this one is none.
+func (r *Replica) Told(by uint64) bool { return r.members.Load().others[by].link.removed.Load() != 0 }
+
+// Expelled asks those who say so whether that is certain.
+func (r *Replica) Expelled(ctx context.Context) bool { return r.expelled(ctx) }
 
 // Changing takes the leader's time as a change of members does, until it is told to end.
 func (r *Replica) Changing() (end func()) {

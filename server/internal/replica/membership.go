@@ -195,21 +195,20 @@ func (r *Replica) carryOut(ctx context.Context, q memberRequest) error {
 		return because(ErrChanging, "%s member %d", q.Verb, q.Peer.ID)
 	}
 	defer r.changing.Unlock()
-	for settled := q.Again; ; settled = true {
-		if settled {
-			// The first attempt may have come into the log, and may yet be thrown out of it. An entry of our own behind it settles
-			// that; not raft's barrier, which is never applied: whoever waits for the end of the log would wait for ever.
-			if err := r.await(ctx, func() raft.Future { return r.raft.Apply(appendEntryHeader(nil, r.cfg.Now().UnixMilli()), raftTimeout) }); err != nil {
-				return err
-			}
-		}
+	if !q.Again {
 		err := r.perform(ctx, q)
-		// That there is nothing to do may be read from an entry just as unsettled, of a request whose caller has given up. Who hears
-		// that a member is none goes and empties its folder.
-		if settled || !errors.Is(err, ErrUnknownMember) && !errors.Is(err, ErrMemberExists) {
+		if !errors.Is(err, ErrUnknownMember) && !errors.Is(err, ErrMemberExists) {
 			return err
 		}
+		// That there is nothing to do may be read from an entry of a request whose caller has given up, and who hears that a member
+		// is none goes and empties its folder.
 	}
+	// An earlier attempt may have come into the log, and may yet be thrown out of it. An entry of our own behind it settles
+	// that; not raft's barrier, which is never applied: whoever waits for the end of the log would wait for ever.
+	if err := r.await(ctx, func() raft.Future { return r.raft.Apply(appendEntryHeader(nil, r.cfg.Now().UnixMilli()), raftTimeout) }); err != nil {
+		return err
+	}
+	return r.perform(ctx, q)
 }
 
 // perform does what is asked by the members of now.

@@ -66,8 +66,8 @@ type Config struct {
 	// ElectionTimeout is how long a follower waits for its leader before it stands for election (raft's heartbeat and
 	// election time-out alike). Default 250 ms.
 	ElectionTimeout time.Duration
-	// SnapshotBytes is how much the log may grow between two snapshots, while the last one was not larger: the log may grow by
-	// as much as that has. Default 64 MiB.
+	// SnapshotBytes is how much the log may grow between two snapshots, or by as much as the last one has where that is more.
+	// Default 64 MiB.
 	SnapshotBytes int64
 	// CompareEvery is how often this member compares its machine with the others'. Default one second.
 	CompareEvery time.Duration
